@@ -1,0 +1,73 @@
+"""Proper value equivalence in JAX.
+
+Operators, losses, families of models and the experiments of Grimm, Barreto, Farquhar,
+Silver and Singh, *Proper Value Equivalence*, NeurIPS 2021.
+
+Shapes are spelled the same everywhere: ``S`` states, ``A`` actions, ``B`` batch, ``K``
+order, ``N`` runs. Importing the package changes no global setting of JAX.
+"""
+
+from pve.bellman import bellman, bellman_optimality, bellman_power
+from pve.gridworld import GridWorld, four_rooms, grid_world
+from pve.gym import from_gymnasium
+from pve.losses import pve_loss, ve_loss
+from pve.mdp import MDP
+from pve.measures import (
+    PrincipalComponents,
+    diameter,
+    flatten,
+    optimal_action_share,
+    principal_components,
+    spread,
+    trajectories,
+    uniform_policy,
+)
+from pve.models import LowRankModel, SoftmaxModel
+from pve.planning import (
+    greedy_policy,
+    performance,
+    policy_iteration,
+    policy_value,
+    value_iteration,
+)
+from pve.policies import improvement_policies, random_functions, random_policies
+from pve.results import load, load_model
+from pve.training import Recipe, Trained, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MDP",
+    "GridWorld",
+    "LowRankModel",
+    "PrincipalComponents",
+    "Recipe",
+    "SoftmaxModel",
+    "Trained",
+    "bellman",
+    "bellman_optimality",
+    "bellman_power",
+    "diameter",
+    "flatten",
+    "four_rooms",
+    "from_gymnasium",
+    "greedy_policy",
+    "grid_world",
+    "improvement_policies",
+    "load",
+    "load_model",
+    "optimal_action_share",
+    "performance",
+    "policy_iteration",
+    "policy_value",
+    "principal_components",
+    "pve_loss",
+    "random_functions",
+    "random_policies",
+    "spread",
+    "train",
+    "trajectories",
+    "uniform_policy",
+    "value_iteration",
+    "ve_loss",
+]

@@ -1,0 +1,235 @@
+"""The command line: ``python -m pve`` or ``pve``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+MUCH = 1e9  # bytes: from here on a command says first how much it will write
+
+
+def _order(text: str) -> int | float:
+    if text in ("inf", "∞"):
+        return math.inf
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"order is {text!r}; legal are the integers 1, 2, 3, … and inf"
+        ) from None
+    return _legal_order(number)
+
+
+def _legal_order(number: float) -> int | float:
+    from pve.bellman import check_order
+
+    try:
+        return check_order(number)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pve",
+        description="Proper value equivalence: the experiments of Grimm et al. (2021).",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help_text in (
+        ("diameter", "how far apart do models of order k end?"),
+        ("capacity", "how well do models of limited rank plan?"),
+    ):
+        command = commands.add_parser(
+            name,
+            help=help_text,
+            description=f"The {name} experiment: {help_text} Running it again continues "
+            "it: what is finished is never computed again.",
+        )
+        command.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
+        command.add_argument("seed", metavar="SEED", help="an integer ≥ 0")
+        command.add_argument(
+            "--preset",
+            default="quick",
+            help="smoke, quick (default), standard or paper",
+        )
+        if name == "diameter":
+            command.add_argument(
+                "--orders", nargs="+", type=_order, metavar="K", help="1, 2, …, inf"
+            )
+        else:
+            command.add_argument(
+                "--modes", nargs="+", metavar="MODE", help="det and stoch"
+            )
+            command.add_argument(
+                "--ranks", nargs="+", type=int, metavar="D", help="1 … S"
+            )
+        command.add_argument("--runs", type=int, metavar="N", help="runs of each kind")
+        command.add_argument("--steps", type=int, metavar="N", help="of training")
+        command.add_argument("--batch", type=int, metavar="N", help="pairs in a batch")
+        command.add_argument(
+            "--policies", type=int, metavar="N", help="policies in a run's data"
+        )
+        command.add_argument(
+            "--every", type=int, metavar="N", help="steps between two snapshots"
+        )
+        command.add_argument(
+            "--env", help="four-rooms (default), gymnasium:NAME or map:FILE"
+        )
+        command.add_argument("--engine", default="local", help="local (default)")
+    figures = commands.add_parser("figures", help="draw every figure the data allow")
+    figures.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
+    figures.add_argument("--out", default="visuals", help="where to (visuals)")
+    for name, help_text in (
+        ("status", "what is done, unfinished and failed"),
+        ("verify", "check every file against its recorded checksum"),
+    ):
+        command = commands.add_parser(name, help=help_text, description=help_text)
+        command.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
+    bench = commands.add_parser("bench", help="measure speed against the plain way")
+    bench.add_argument("--repeats", type=int, default=5, help="medians of so many (5)")
+    return parser
+
+
+def _config(arguments: argparse.Namespace) -> Any:
+    from pve.experiments import check_experiment
+
+    config = check_experiment(arguments.command).preset(arguments.preset)
+    names = {field.name for field in dataclasses.fields(config)}
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(arguments).items()
+        if name in names and value is not None
+    }
+    if "steps" in given and "every" not in given:
+        # A shorter or odd number of steps keeps about as many snapshots.
+        given["every"] = _divisor(given["steps"], config.every)
+    every = given.get("every", config.every)
+    if isinstance(every, int) and every > 0 and every % config.log_every:
+        given["log_every"] = math.gcd(every, config.log_every)
+    return dataclasses.replace(config, **given)
+
+
+def _divisor(steps: int, at_most: int) -> int:
+    return max((d for d in range(1, at_most + 1) if steps % d == 0), default=1)
+
+
+def _seed(text: str) -> int:
+    from pve.policies import check_seed
+
+    try:
+        return check_seed(int(text))
+    except ValueError:
+        raise ValueError(
+            f"seed is {text!r}; legal are the integers 0 … 4294967295"
+        ) from None
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pve.runner import forecast, run_experiment
+
+    if arguments.engine != "local":
+        raise ValueError(f"engine is {arguments.engine!r}; legal is 'local'")
+    seed = _seed(arguments.seed)
+    config = _config(arguments)
+    name, data_dir = arguments.command, arguments.data_dir
+    plan = forecast(name, config, seed, data_dir)
+    print(
+        f"{name}: {plan.due} runs due, {plan.finished} finished; "
+        f"{plan.bytes / 1e9:.3g} GB to write in {data_dir}"
+    )
+    if plan.bytes > MUCH:
+        print("That is much: --every N thins the snapshots.")
+    again = f"run the same command again to continue: {_command_line()}"
+    try:
+        report = run_experiment(name, config, seed, data_dir)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted; nothing that was finished is lost, {again}")
+        sys.stdout.flush()
+        os._exit(EXIT_INTERRUPTED)  # a thread may be compiling, which cannot be stopped
+    for run in report.elsewhere:
+        print(f"{name} {run}: another process is computing it")
+    for run, error in report.failed.items():
+        print(f"{name} {run} failed: {error}", file=sys.stderr)
+    print(f"{name}: {len(report.finished)} of {plan.due + plan.finished} runs finished")
+    if report.failed:
+        print(f"{len(report.failed)} runs failed; {again}", file=sys.stderr)
+        return EXIT_FAILED
+    return 0
+
+
+def _command_line() -> str:
+    return " ".join(["python -m pve", *sys.argv[1:]])
+
+
+def _figures(arguments: argparse.Namespace) -> int:
+    from pve.figures import save_figures
+
+    for path in save_figures(arguments.data_dir, arguments.out):
+        print(path)
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from pve.results import status
+
+    failed = False
+    for experiment, runs in status(arguments.data_dir).items():
+        kinds = [state.partition(":")[0] for state in runs.values()]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+        print(f"{experiment}: {counts or 'no runs yet'}")
+        for name, state in runs.items():
+            if state != "finished":
+                print(f"  {name} {state}")
+        failed = failed or "failed" in kinds
+    return EXIT_FAILED if failed else 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from pve.results import verify
+
+    problems = verify(arguments.data_dir)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{len(problems)} problems" if problems else "all files are as recorded")
+    return EXIT_FAILED if problems else 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from pve.bench import print_table
+
+    print_table(arguments.repeats)
+    return 0
+
+
+COMMANDS = {
+    "diameter": _run,
+    "capacity": _run,
+    "figures": _figures,
+    "status": _status,
+    "verify": _verify,
+    "bench": _bench,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status: 0, 1 failed runs, 2 bad input."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return COMMANDS[arguments.command](arguments)
+    except (ValueError, TypeError) as error:
+        print(f"pve {arguments.command}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

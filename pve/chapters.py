@@ -1,0 +1,99 @@
+"""What every chapter of the book does first: check its parameters, find its results.
+
+The book keeps its results in a folder named by the hash of the numerical code, so that
+changed code never meets old results and unchanged code never trains twice. The folder is
+``_build/results`` in the repository, or what the environment variable ``PVE_RESULTS``
+names.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import xarray as xr
+
+from pve import plots, provenance, results, runner, store
+from pve.experiments import check_experiment
+from pve.experiments.configs import check_preset
+from pve.policies import check_seed
+
+# What IPython itself puts into a fresh notebook's namespace.
+_SHELL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+
+
+def begin(namespace: dict[str, Any]) -> tuple[int, str]:
+    """Check a chapter's parameters and set the style of its figures.
+
+    Papermill accepts any parameter's name, mistyped ones too; so this is called right
+    after the parameters' cell, when the namespace holds nothing else.
+
+    Args:
+      namespace: the notebook's ``globals()``.
+
+    Returns:
+      The seed and the preset; the environment variable ``PVE_PRESET`` wins over the
+      chapter's preset.
+
+    Raises:
+      ValueError: a parameter is unknown or out of range; the legal ones are listed.
+      TypeError: the seed is no integer.
+    """
+    for name, value in namespace.items():
+        private = name.startswith("_") or name in _SHELL
+        imported = isinstance(value, types.ModuleType | types.FunctionType | type)
+        if not (private or imported or name in ("seed", "preset")):
+            raise ValueError(
+                f"parameter {name!r} is unknown; legal are 'seed', 'preset'"
+            )
+    seed = check_seed(namespace["seed"])
+    preset = check_preset(os.environ.get("PVE_PRESET") or namespace["preset"])
+    plots.use_style()
+    mpl.rcParams["figure.max_open_warning"] = 0
+    _draw_vectors()
+    return seed, preset
+
+
+def _draw_vectors() -> None:
+    try:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:  # a plain Python: there is no inline backend to set
+        return
+    set_matplotlib_formats("svg")
+
+
+def data_folder(seed: int, preset: str) -> Path:
+    """Where the book keeps the results of a seed and a preset."""
+    root = os.environ.get("PVE_RESULTS")
+    base = Path(root) if root else provenance.PACKAGE.parent / "_build" / "results"
+    made_by = store.digest({"code": provenance.code_hash(), **provenance.versions()})
+    return base / made_by[:16] / f"{check_preset(preset)}-{check_seed(seed)}"
+
+
+def experiment(name: str, seed: int, preset: str) -> xr.Dataset:
+    """The results of an experiment, computed if they are not there yet.
+
+    Args:
+      name: ``"diameter"`` or ``"capacity"``.
+      seed: the seed.
+      preset: the preset.
+
+    Returns:
+      What `pve.load` gives, with the preset among its attributes.
+
+    Raises:
+      RuntimeError: a run failed.
+    """
+    folder = data_folder(seed, preset)
+    config = check_experiment(name).preset(preset)
+    report = runner.run_experiment(name, config, seed, folder, progress=False)
+    if report.failed:
+        raise RuntimeError(f"runs failed: {report.failed}")
+    if report.elsewhere:
+        raise RuntimeError(f"another process is computing {report.elsewhere}")
+    loaded = results.load(folder, name)
+    loaded.attrs["preset"] = preset
+    return loaded

@@ -1,0 +1,194 @@
+"""Immutable settings of the two experiments, and their presets.
+
+A setting is checked when it is made. Its *identity* is what decides a run's numbers;
+which runs, orders, ranks and modes are asked for may grow or change in one data folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, ClassVar
+
+from pve.bellman import check_order
+from pve.models import check_rank
+from pve.training import Recipe, check_positive_integer
+
+PRESETS = ("smoke", "quick", "standard", "paper")
+MODES = ("deterministic", "stochastic")
+SHORT_MODES = {"det": "deterministic", "stoch": "stochastic"}
+
+
+def _distinct(name: str, values: Any, check: Any) -> tuple[Any, ...]:
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise TypeError(f"{name} is {values!r}; legal is a sequence")
+    checked = tuple(check(value) for value in values)
+    if not checked:
+        raise ValueError(f"{name} is empty; legal is at least one")
+    if len(set(checked)) < len(checked):
+        raise ValueError(f"{name} is {list(checked)}; legal are distinct values")
+    return checked
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What both experiments share.
+
+    Attributes:
+      runs: independent runs of each kind, N ≥ 1.
+      steps: of training, ≥ 1.
+      batch: pairs of policy and value in a batch.
+      policies: a run's data: how many policies.
+      learning_rate: Adam's.
+      decay: ``"constant"`` or ``"cosine"``.
+      every: steps between two snapshots or evaluations; it divides ``steps``.
+      log_every: steps over which the recorded loss is averaged; it divides ``every``.
+      env: the environment's name, see `pve.environments`.
+    """
+
+    runs: int
+    steps: int
+    batch: int
+    policies: int
+    learning_rate: float
+    decay: str
+    every: int
+    log_every: int
+    env: str = "four-rooms"
+
+    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset({"runs"})
+
+    def __post_init__(self) -> None:
+        for name in ("runs", "policies", "every", "log_every"):
+            check_positive_integer(name, getattr(self, name))
+        self.recipe  # noqa: B018 (checks the rest)
+        if self.steps % self.every:
+            raise ValueError(
+                f"steps is {self.steps}; legal are multiples of {self.every}, the steps "
+                "between two snapshots"
+            )
+        if self.every % self.log_every:
+            raise ValueError(
+                f"every is {self.every}; legal are multiples of log_every, "
+                f"{self.log_every}"
+            )
+
+    @property
+    def recipe(self) -> Recipe:
+        """How a run trains."""
+        return Recipe(self.steps, self.batch, self.learning_rate, self.decay)
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that decide a run's numbers."""
+        fields = dataclasses.asdict(self)
+        return {k: v for k, v in fields.items() if k not in self.NOT_IDENTITY}
+
+
+@dataclasses.dataclass(frozen=True)
+class DiameterConfig(Config):
+    """The diameter experiment: how far apart do models of order k end?
+
+    Attributes:
+      orders: k = 1, 2, …, ∞, distinct.
+    """
+
+    orders: tuple[int | float, ...] = (1, 30, 40, 50, 60, math.inf)
+
+    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset({"runs", "orders"})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "orders", _distinct("orders", self.orders, check_order)
+        )
+        super().__post_init__()
+
+
+@dataclasses.dataclass(frozen=True)
+class CapacityConfig(Config):
+    """The capacity experiment: how well do models of limited rank plan?
+
+    Attributes:
+      ranks: d, distinct integers from 1 to the number of states.
+      modes: policy sets, ``"deterministic"`` and ``"stochastic"``.
+      perturbations: policies made from each one on an improvement path; it divides
+        ``policies``.
+      published_paths: follow the published code's improvement paths, see
+        `pve.policies.improvement_path`.
+    """
+
+    ranks: tuple[int, ...] = (20, 30, 40, 50, 60, 70, 80, 90, 100, 104)
+    modes: tuple[str, ...] = MODES
+    perturbations: int = 100
+    published_paths: bool = False
+
+    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset({"runs", "ranks", "modes"})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ranks", _distinct("ranks", self.ranks, check_rank))
+        object.__setattr__(self, "modes", _distinct("modes", self.modes, check_mode))
+        check_positive_integer("perturbations", self.perturbations)
+        if self.policies % self.perturbations:
+            raise ValueError(
+                f"policies is {self.policies}; legal are multiples of "
+                f"{self.perturbations}, the perturbed policies of one base policy"
+            )
+        super().__post_init__()
+
+
+def check_mode(mode: Any) -> str:
+    """Return the mode's full name; raise unless it is known."""
+    if mode in SHORT_MODES:
+        return SHORT_MODES[mode]
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}; legal are {', '.join(map(repr, MODES))}")
+    return mode
+
+
+def check_preset(preset: Any) -> str:
+    """Return the preset; raise unless it is known."""
+    if preset not in PRESETS:
+        raise ValueError(
+            f"preset is {preset!r}; legal are {', '.join(map(repr, PRESETS))}"
+        )
+    return preset
+
+
+_COSINE = {"learning_rate": 1e-2, "decay": "cosine"}
+
+DIAMETER = {
+    "smoke": DiameterConfig(
+        orders=(1, 30, math.inf), runs=3, steps=200, batch=8, policies=200,
+        every=50, log_every=10, **_COSINE,
+    ),
+    "quick": DiameterConfig(
+        orders=(1, 30, math.inf), runs=8, steps=6_000, batch=20, policies=2_000,
+        every=250, log_every=50, **_COSINE,
+    ),
+    "standard": DiameterConfig(
+        runs=20, steps=20_000, batch=50, policies=10_000, every=1_000, log_every=100,
+        **_COSINE,
+    ),
+    "paper": DiameterConfig(
+        runs=120, steps=500_000, batch=50, policies=100_000, every=1_000, log_every=100,
+        learning_rate=1e-3, decay="constant",
+    ),
+}  # fmt: skip
+
+CAPACITY = {
+    "smoke": CapacityConfig(
+        ranks=(2, 20, 104), runs=2, steps=200, batch=8, policies=200, perturbations=10,
+        every=100, log_every=10, **_COSINE,
+    ),
+    "quick": CapacityConfig(
+        ranks=(20, 40, 60, 80, 104), runs=4, steps=4_000, batch=50, policies=4_000,
+        perturbations=10, every=400, log_every=50, **_COSINE,
+    ),
+    "standard": CapacityConfig(
+        runs=10, steps=60_000, batch=50, policies=20_000, perturbations=20,
+        every=2_000, log_every=100, **_COSINE,
+    ),
+    "paper": CapacityConfig(
+        runs=10, steps=1_000_000, batch=50, policies=100_000, every=10_000, log_every=100,
+        learning_rate=5e-4, decay="constant", published_paths=True,
+    ),
+}  # fmt: skip

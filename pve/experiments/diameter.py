@@ -1,0 +1,80 @@
+"""Experiment 1, diameter: how large is the class of models a loss of order k lets through?
+
+For each order, models are trained from independent initial points on independent random
+policies and functions, and one measures how far apart they end (Grimm et al., 2021,
+experiments on the diameter of the sets of value-equivalent models).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from pve.experiments.configs import DIAMETER, DiameterConfig, check_preset
+from pve.experiments.job import Job, Task, format_coordinate
+from pve.mdp import MDP
+from pve.models import SoftmaxModel
+from pve.planning import performance
+from pve.policies import random_functions, random_policies, stream
+from pve.training import initial_state, make_data
+
+NAME = "diameter"
+DIMENSIONS = ("order", "run")
+
+
+def preset(name: str) -> DiameterConfig:
+    """The experiment's settings under a preset."""
+    return DIAMETER[check_preset(name)]
+
+
+def tasks(config: DiameterConfig) -> list[Task]:
+    """All runs that are asked for; the costliest first, so that cores end together."""
+    orders = sorted(config.orders, key=_weight, reverse=True)
+    return [
+        Task((("order", order), ("run", run)), _weight(order))
+        for order in orders
+        for run in range(config.runs)
+    ]
+
+
+def _weight(order: int | float) -> int:
+    return 4 if order in (1, math.inf) else 16 + int(order)
+
+
+def prepare(config: DiameterConfig, seed: int, env: MDP, task: Task) -> Job:
+    """Make a run ready; it depends on the seed, the order and the run's index alone."""
+    order, run = task["order"], task["run"]
+    key = stream(seed, NAME, f"order={format_coordinate(order)}", f"run={run}")
+    init_key, policy_key, function_key, batch_key = jax.random.split(key, 4)
+    num_states, num_actions = env.num_states, env.num_actions
+    policies = random_policies(policy_key, config.policies, num_states, num_actions)
+    functions = None
+    if order != math.inf:
+        functions = random_functions(function_key, config.policies, num_states)
+    model, discount = SoftmaxModel(), float(env.discount)
+
+    def finished(params: Any) -> MDP:
+        return model.mdp(params, discount)
+
+    def snapshot(params: Any) -> dict[str, np.ndarray]:
+        mdp = finished(params)
+        return {
+            "reward": np.asarray(mdp.reward),
+            "transition": np.asarray(mdp.transition),
+        }
+
+    return Job(
+        state=initial_state(init_key, model, num_states, num_actions, config.recipe),
+        key=batch_key,
+        data=make_data(env, policies, functions, order),
+        model=model,
+        order=order,
+        recipe=config.recipe,
+        discount=discount,
+        snapshot=snapshot,
+        measure=lambda params: {"performance": performance(finished(params), env)},
+        snapshots=True,
+    )

@@ -1,0 +1,243 @@
+"""Drawing: arrays and an ``Axes`` in, the ``Axes`` out.
+
+One style for the whole book: the colours of Okabe and Ito, which colour-blind readers
+tell apart, and the same colour for the same order or policy set everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+STYLE = {
+    "figure.facecolor": "white",
+    "figure.figsize": (6.4, 3.8),
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+    "savefig.dpi": 200,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "pve",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.grid": False,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "image.cmap": "viridis",
+}
+BLACK, GREY = "#222222", "#8a8a8a"
+ORDER_COLORS = {
+    1: "#0072B2",
+    30: "#56B4E9",
+    40: "#009E73",
+    50: "#E69F00",
+    60: "#CC79A7",
+    math.inf: "#D55E00",
+}
+MODE_COLORS = {"deterministic": "#0072B2", "stochastic": "#D55E00"}
+WALL_COLOR = "#3b3b3b"
+
+
+def use_style() -> None:
+    """Set the book's style for all figures that follow."""
+    mpl.rcParams.update(STYLE)
+
+
+def order_color(order: float) -> str:
+    """The colour of an order, the same in every figure."""
+    return ORDER_COLORS.get(order, BLACK)
+
+
+def order_label(order: float) -> str:
+    """An order's label: ``k = 30``, ``k = ∞``."""
+    return "k = ∞" if order == math.inf else f"k = {int(order)}"
+
+
+def draw_map(
+    image: Any,
+    walls: Any,
+    ax: Axes,
+    *,
+    label: str | None = None,
+    cmap: str = "viridis",
+    limits: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw numbers on a grid's cells.
+
+    Args:
+      image: ``[height, width]``; what is NaN is not drawn.
+      walls: ``[height, width]``, booleans.
+      ax: where to.
+      label: of the colour bar; None draws none.
+      cmap: a colour map's name.
+      limits: of the colours; None takes the numbers' range.
+    """
+    low, high = limits or (np.nanmin(image), np.nanmax(image))
+    shown = ax.imshow(image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+    draw_walls(walls, ax)
+    if label is not None:
+        ax.figure.colorbar(shown, ax=ax, label=label, shrink=0.85)
+    return ax
+
+
+def draw_walls(walls: Any, ax: Axes) -> Axes:
+    """Draw a grid's walls and take the axes' ticks away."""
+    picture = np.where(np.asarray(walls), 1.0, np.nan)
+    ax.imshow(
+        picture,
+        cmap=mpl.colors.ListedColormap([WALL_COLOR]),
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
+    height, width = np.shape(walls)
+    ax.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    ax.set_aspect("equal")
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return ax
+
+
+def draw_arrows(policy: Any, xy: Any, ax: Axes, *, color: str = "white") -> Axes:
+    """Draw a deterministic grid policy as arrows.
+
+    Args:
+      policy: ``[S, A]``; the most probable action of each state is drawn.
+      xy: ``[S, 2]``, columns and rows.
+      ax: where to.
+      color: of the arrows.
+    """
+    steps = np.array([(-1, 0), (1, 0), (0, 1), (0, -1)])[np.argmax(policy, -1)]
+    x, y = np.asarray(xy).T
+    ax.quiver(
+        x, y, *steps.T, angles="xy", scale_units="xy", scale=1.7, pivot="mid",
+        color=color, width=0.007, headwidth=4.5,
+    )  # fmt: skip
+    return ax
+
+
+def draw_trajectories(
+    xy: Any, walls: Any, ax: Axes, *, jitter: float = 0.28, seed: int = 0
+) -> Any:
+    """Draw trajectories on a map, coloured by time.
+
+    Args:
+      xy: ``[num, length + 1, 2]``, columns and rows.
+      walls: ``[height, width]``, booleans.
+      ax: where to.
+      jitter: how far points are moved within their cells, so that paths do not hide
+        one another.
+      seed: of the jitter.
+
+    Returns:
+      The line collection, for a colour bar.
+    """
+    random = np.random.default_rng(seed)
+    xy = np.asarray(xy, float)
+    num, moments, _ = xy.shape
+    shift = random.uniform(-jitter, jitter, (num, 1, 2))
+    shift = shift + random.uniform(-jitter, jitter, xy.shape) * 0.35
+    points = xy + shift
+    segments = np.stack([points[:, :-1], points[:, 1:]], 2).reshape(-1, 2, 2)
+    times = np.tile(np.arange(moments - 1), num)
+    lines = LineCollection(
+        list(segments),
+        array=times,
+        cmap="viridis",
+        linewidths=0.5,
+        alpha=min(1.0, 60 / num + 0.03),
+        rasterized=True,
+    )
+    draw_walls(walls, ax)
+    ax.add_collection(lines)
+    return lines
+
+
+def draw_diameters(
+    orders: Any, diameters: Any, hollow: Any, ax: Axes, *, errors: Any = None
+) -> Axes:
+    """Draw one number per order, hollow where it has not converged.
+
+    Args:
+      orders: ``[orders]``, increasing; ∞ may be the last.
+      diameters: ``[orders]``.
+      hollow: ``[orders]``, booleans.
+      ax: where to.
+      errors: ``[orders]`` or None.
+    """
+    places = np.arange(len(orders))
+    ax.plot(places, diameters, color=GREY, lw=1, zorder=1)
+    if errors is not None:
+        ax.errorbar(places, diameters, errors, fmt="none", ecolor=GREY, capsize=3)
+    for place, order, value, empty in zip(
+        places, orders, diameters, hollow, strict=True
+    ):
+        color = order_color(float(order))
+        ax.plot(
+            place, value, "o", ms=9, mec=color, mew=2, mfc="white" if empty else color
+        )
+    labels = ["∞" if order == math.inf else str(int(order)) for order in orders]
+    ax.set_xticks(places, labels)
+    ax.set(xlabel="order k", ylim=(0, None))
+    ax.margins(x=0.1)
+    return ax
+
+
+def draw_cloud(
+    scores: Any,
+    colors: Any,
+    ax: Axes,
+    *,
+    limits: tuple[float, float],
+    cmap: str = "viridis",
+) -> Any:
+    """Draw models as points in their principal plane.
+
+    Args:
+      scores: ``[points, 2]``.
+      colors: ``[points]``.
+      ax: where to.
+      limits: of the colours.
+      cmap: a colour map's name.
+
+    Returns:
+      The points, for a colour bar.
+    """
+    x, y = np.asarray(scores).T
+    points = ax.scatter(
+        x, y, c=colors, s=9, cmap=cmap, vmin=limits[0], vmax=limits[1], lw=0, alpha=0.85
+    )
+    ax.set(xlabel="1st component")
+    return points
+
+
+def draw_runs(
+    x: Any, runs: Any, ax: Axes, *, color: str, label: str, mark: str | None = None
+) -> Axes:
+    """Draw every run as a thin line and their median as a thick one.
+
+    Args:
+      x: ``[points]``.
+      runs: ``[N, points]``; NaN where there is none.
+      ax: where to.
+      color: of the lines.
+      label: of the median.
+      mark: the median's marker.
+    """
+    runs = np.asarray(runs)
+    ax.plot(x, runs.T, color=color, lw=0.5, alpha=0.4)
+    ax.plot(x, np.nanmedian(runs, 0), color=color, lw=2, marker=mark, label=label)
+    return ax
+
+
+def new_figure(*args: Any, **kwargs: Any) -> Any:
+    """``plt.subplots`` in the book's style."""
+    with mpl.rc_context(STYLE):
+        return plt.subplots(*args, **kwargs)

@@ -1,0 +1,163 @@
+"""The book builds without a warning, and fails when it should."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+from importlib import metadata
+
+import pytest
+import yaml
+from conftest import ROOT, build_book
+
+pytestmark = pytest.mark.book
+
+# The foreign resources a page would load when opened; links to follow are none.
+LOADING = {
+    "audio": "src",
+    "embed": "src",
+    "iframe": "src",
+    "image": "href",
+    "img": "src",
+    "link": "href",
+    "object": "data",
+    "script": "src",
+    "source": "src",
+    "video": "src",
+}
+FOREIGN = re.compile(r"^\s*(https?:)?//")
+FOREIGN_CSS = re.compile(r"(?:@import|url\()\s*[\"']?\s*(?:https?:)?//[^)\"']*")
+
+
+class Resources(HTMLParser):
+    """Collects what a page loads from elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.foreign = []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag == "link" and attributes.get("rel") in {"canonical", "author"}:
+            return
+        address = attributes.get(LOADING.get(tag, "")) or ""
+        style = attributes.get("style") or ""
+        if FOREIGN.match(address) or FOREIGN_CSS.search(style):
+            self.foreign.append(f"{tag}: {address or style}")
+
+
+def foreign_resources(page):
+    parser = Resources()
+    parser.feed(page.read_text(encoding="utf-8"))
+    return parser.foreign
+
+
+def warnings(log):
+    return [line for line in log.splitlines() if re.search(r"WARNING:|ERROR:", line)]
+
+
+def small_book(folder, chapter):
+    """A copy of the project whose book is one chapter."""
+    shutil.copytree(ROOT / "pve", folder / "pve")
+    shutil.copy(ROOT / "_config.yml", folder)
+    shutil.copytree(
+        ROOT / "book",
+        folder / "book",
+        ignore=shutil.ignore_patterns("*.md", "*.ipynb", "_toc.yml"),
+    )
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: chapter\n")
+    (folder / "book" / "_toc.yml").symlink_to("../_toc.yml")
+    front = (ROOT / "book" / "status.md").read_text(encoding="utf-8").split("---\n")[1]
+    text = (
+        f"---\n{front}---\n\n# Chapter\n\n```{{code-cell}} ipython3\n{chapter}\n```\n"
+    )
+    (folder / "book" / "chapter.md").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_jupyter_book_is_the_first():
+    # Version 2 is another program: the same command exits with 0, building nothing.
+    assert metadata.version("jupyter-book").split(".")[0] == "1"
+
+
+def test_cold_build_has_no_warning(book):
+    assert warnings(book.log) == []
+    assert (book.html / "index.html").exists()
+
+
+def test_second_build_has_no_warning_and_executes_nothing(book):
+    again = build_book(book.html.parents[1])
+    assert again.returncode == 0, again.log
+    assert warnings(again.log) == []
+    assert "Executing notebook" not in again.log
+
+
+def test_every_chapter_is_built(book):
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    files = [toc["root"]]
+    files += [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    missing = [name for name in files if not (book.html / f"{name}.html").exists()]
+    assert missing == []
+
+
+def test_pages_load_nothing_from_elsewhere(book):
+    found = {page.name: foreign_resources(page) for page in book.html.rglob("*.html")}
+    assert {name: urls for name, urls in found.items() if urls} == {}
+
+
+def test_styles_load_nothing_from_elsewhere(book):
+    found = {
+        sheet.name: FOREIGN_CSS.findall(sheet.read_text(encoding="utf-8"))
+        for sheet in book.html.rglob("*.css")
+    }
+    assert {name: urls for name, urls in found.items() if urls} == {}
+
+
+def test_pages_say_what_made_them(book):
+    for page in book.pages:
+        text = page.read_text(encoding="utf-8")
+        assert f"pve {metadata.version('pve')}" in text, page.name
+        assert "preset smoke" in text, page.name
+
+
+def test_raising_cell_fails_every_build(tmp_path):
+    root = small_book(tmp_path, "raise RuntimeError('on purpose')")
+    for _ in range(2):
+        build = build_book(tmp_path, root=root)
+        assert build.returncode != 0
+        assert "on purpose" in build.log
+
+
+def test_edited_library_is_executed_again_and_a_revert_is_not(tmp_path):
+    root = small_book(tmp_path, "1 + 1")
+    executed = "Executing notebook"
+    assert executed in build_book(tmp_path, root=root).log
+    assert executed not in build_book(tmp_path, root=root).log
+    module = root / "pve" / "__init__.py"
+    before = module.read_text(encoding="utf-8")
+    module.write_text(before + "\n# edited\n", encoding="utf-8")
+    assert executed in build_book(tmp_path, root=root).log
+    module.write_text(before, encoding="utf-8")
+    assert executed not in build_book(tmp_path, root=root).log
+
+
+@pytest.mark.parametrize(
+    "address", ["", "https://github.com/someone/something"], ids=["unset", "set"]
+)
+def test_buttons_appear_with_the_public_address(tmp_path, address):
+    root = small_book(tmp_path, "1 + 1")
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    config["repository"]["url"] = address
+    (root / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (root / "book" / "chapter.ipynb").touch()
+    build = build_book(tmp_path, root=root)
+    assert build.returncode == 0, build.log
+    assert warnings(build.log) == []
+    page = (build.html / "chapter.html").read_text(encoding="utf-8")
+    for link in (
+        "https://github.com/someone/something/issues",
+        "https://github.com/someone/something/edit/main/book/chapter.md",
+        "https://mybinder.org/v2/gh/someone/something/main?urlpath=lab/tree/book/chapter.ipynb",
+        "https://colab.research.google.com/github/someone/something/blob/main/book/chapter.ipynb",
+        "https://someone.github.io/something/",
+    ):
+        assert (link in page) == bool(address), link

@@ -1,0 +1,149 @@
+"""The built pages in a real browser, without a network."""
+
+import os
+import shutil
+
+import pytest
+
+pytestmark = [pytest.mark.book, pytest.mark.browser]
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NARROW = {"width": 390, "height": 844}
+WIDE = {"width": 1280, "height": 900}
+# Elements that reach beyond the screen though no ancestor of theirs scrolls.
+SPILLING = """() => {
+  const width = document.documentElement.clientWidth;
+  const contained = (element) => {
+    for (let node = element; node; node = node.parentElement) {
+      const style = getComputedStyle(node);
+      if (style.position === 'fixed' || style.overflowX !== 'visible') return true;
+    }
+    return false;
+  };
+  return [...document.querySelectorAll('.bd-article *')]
+    .filter((element) => element.getBoundingClientRect().right > width + 1)
+    .filter((element) => !contained(element))
+    .map((element) => element.outerHTML.slice(0, 120));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if CHROMIUM is None:
+        reason = "the browser tests need Chromium (Debian: apt-get install chromium)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("chromium"),
+            executable_path=CHROMIUM,
+            headless=True,
+            offline=True,
+            args=FLAGS,
+            viewport=WIDE,
+        )
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page()
+    page.set_viewport_size(WIDE)
+    yield page
+    page.close()
+
+
+def open_page(page, path):
+    """Open a built page and wait until its mathematics stands."""
+    page.goto(path.as_uri(), wait_until="load")
+    page.evaluate("() => window.MathJax?.startup?.promise")
+
+
+def test_pages_open_offline_without_error(page, book):
+    errors, foreign = [], []
+    page.on("pageerror", lambda error: errors.append(f"{page.url}: {error}"))
+    page.on("requestfailed", lambda request: errors.append(request.url))
+    page.on(
+        "request",
+        lambda request: (
+            request.url.startswith(("file:", "data:", "blob:"))
+            or foreign.append(request.url)
+        ),
+    )
+    for path in book.pages:
+        open_page(page, path)
+    assert errors == []
+    assert foreign == []
+
+
+def test_mathematics_is_typeset(page, book):
+    typeset = 0
+    for path in book.pages:
+        open_page(page, path)
+        formulas = page.locator(".bd-article .math").count()
+        if not formulas:
+            continue
+        assert page.locator(".bd-article .math mjx-container").count() >= formulas, path
+        assert page.locator("mjx-merror, [data-mml-node=merror]").count() == 0, path
+        assert page.evaluate("() => document.fonts.ready.then(() => true)")
+        typeset += formulas
+    with_mathematics = any('class="math' in path.read_text() for path in book.pages)
+    assert bool(typeset) == with_mathematics
+
+
+def test_figures_have_their_text(page, book):
+    for path in book.pages:
+        open_page(page, path)
+        for image in page.locator(".bd-article img").all():
+            text = (image.get_attribute("alt") or "").strip()
+            where = f"{path.name}: {image.get_attribute('src')}"
+            # Sphinx and myst-nb fall back to the file's name, or to its content.
+            assert len(text) > 10, f"no alternative text in {where}"
+            assert not text.startswith(("_images", "../", "<Figure")), where
+
+
+def test_nothing_is_wider_than_a_narrow_screen(page, book):
+    page.set_viewport_size(NARROW)
+    for path in book.pages:
+        open_page(page, path)
+        width = page.evaluate("() => document.documentElement.scrollWidth")
+        assert width <= NARROW["width"], path.name
+        assert page.evaluate(SPILLING) == [], path.name
+
+
+def luminance(page, selector, attribute):
+    """Mean of the RGB channels of a computed colour, in [0, 255]."""
+    colour = page.locator(selector).first.evaluate(
+        f"element => getComputedStyle(element).{attribute}"
+    )
+    channels = colour[colour.index("(") + 1 : -1].replace(",", " ").split()[:3]
+    return sum(map(float, channels)) / 3
+
+
+def test_dark_mode(page, book):
+    for path in book.pages:
+        page.emulate_media(color_scheme="dark")
+        page.goto(path.as_uri(), wait_until="load")
+        page.evaluate(
+            "() => { document.documentElement.dataset.mode = 'dark';"
+            " document.documentElement.dataset.theme = 'dark'; }"
+        )
+        assert luminance(page, "body", "backgroundColor") < 80, path.name
+        assert luminance(page, ".bd-article", "color") > 150, path.name
+        for image in page.locator(".bd-article .cell_output img").all():
+            style = image.evaluate(
+                "element => [getComputedStyle(element).filter,"
+                " getComputedStyle(element).backgroundColor]"
+            )
+            assert style == ["none", "rgb(255, 255, 255)"], path.name
