@@ -67,12 +67,8 @@ def _parser() -> argparse.ArgumentParser:
                 "--orders", nargs="+", type=_order, metavar="K", help="1, 2, …, inf"
             )
         else:
-            command.add_argument(
-                "--modes", nargs="+", metavar="MODE", help="det and stoch"
-            )
-            command.add_argument(
-                "--ranks", nargs="+", type=int, metavar="D", help="1 … S"
-            )
+            command.add_argument("--modes", nargs="+", metavar="MODE", help="det and stoch")
+            command.add_argument("--ranks", nargs="+", type=int, metavar="D", help="1 … S")
         command.add_argument("--runs", type=int, metavar="N", help="runs of each kind")
         command.add_argument("--steps", type=int, metavar="N", help="of training")
         command.add_argument("--batch", type=int, metavar="N", help="pairs in a batch")
@@ -112,7 +108,7 @@ def _config(arguments: argparse.Namespace) -> Any:
     }
     if "steps" in given and "every" not in given:
         # A shorter or odd number of steps keeps about as many snapshots.
-        given["every"] = _divisor(given["steps"], config.every)
+        given["every"] = _divisor(arguments.steps, config.every)
     every = given.get("every", config.every)
     if isinstance(every, int) and every > 0 and every % config.log_every:
         given["log_every"] = math.gcd(every, config.log_every)

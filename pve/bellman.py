@@ -97,12 +97,13 @@ def bellman_power(mdp: Any, policy: Array, value: Array, order: int) -> Array:
     Raises:
       ValueError: the order is not legal, or a shape does not fit.
     """
-    order = check_order(order)
-    if order == math.inf:
+    checked = check_order(order)
+    if checked == math.inf:
         raise ValueError(
             "order is inf; legal are the integers 1, 2, 3, …: the limit T_π^∞ v is "
             "pve.policy_value(mdp, policy)"
         )
+    order = int(checked)
     num_states, num_actions = mdp.reward.shape[-2:]
     check_policy_shape(policy, num_states, num_actions)
     check_value_shape(value, num_states)
@@ -145,7 +146,9 @@ def induced_transition(mdp: Any, policies: Array) -> Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _policy_power(order, transition, reward, policies, values):
+def _policy_power(
+    order: int, transition: Array, reward: Array, policies: Array, values: Array
+) -> Array:
     """Iterate v ← r_π + P_π v, ``order`` times, for a batch of policies.
 
     The chains P_π are formed once per policy, a group of policies at a time, so that
@@ -170,16 +173,18 @@ def _split(array: Array) -> Array:
     return array.reshape(-1, group, *array.shape[1:])
 
 
-def _form_chains(transition, policies):
+def _form_chains(transition: Array, policies: Array) -> Array:
     return (policies[..., None] * transition).sum(-2)
 
 
-def _policy_power_forward(order, transition, reward, policies, values):
-    def iterate(group):
+def _policy_power_forward(
+    order: int, transition: Array, reward: Array, policies: Array, values: Array
+) -> tuple[Array, tuple[Array, Array, Array]]:
+    def iterate(group: tuple[Array, Array, Array]) -> tuple[Array, Array]:
         reward, policies, values = group
         chains = _form_chains(transition, policies)
 
-        def step(values, _):
+        def step(values: Array, _: None) -> tuple[Array, Array]:
             return reward + jnp.einsum("bst,bt->bs", chains, values), values
 
         return jax.lax.scan(step, values, length=order)
@@ -189,14 +194,16 @@ def _policy_power_forward(order, transition, reward, policies, values):
     return final.reshape(values.shape), (transition, policies, iterates)
 
 
-def _policy_power_backward(order, residuals, cotangent):
+def _policy_power_backward(
+    order: int, residuals: tuple[Array, Array, Array], cotangent: Array
+) -> tuple[Array, Array, Array, Array]:
     transition, policies, iterates = residuals
 
-    def adjoint(transition_bar, group):
+    def adjoint(transition_bar: Array, group: Any) -> tuple[Array, Any]:
         policies, iterates, cotangent = group
         chains = _form_chains(transition, policies)
 
-        def step(adjoint, _):
+        def step(adjoint: Array, _: None) -> tuple[Array, Array]:
             return jnp.einsum("bst,bs->bt", chains, adjoint), adjoint
 
         at_start, adjoints = jax.lax.scan(step, cotangent, length=order)

@@ -46,9 +46,7 @@ def begin(namespace: dict[str, Any]) -> tuple[int, str]:
         private = name.startswith("_") or name in _SHELL
         imported = isinstance(value, types.ModuleType | types.FunctionType | type)
         if not (private or imported or name in ("seed", "preset")):
-            raise ValueError(
-                f"parameter {name!r} is unknown; legal are 'seed', 'preset'"
-            )
+            raise ValueError(f"parameter {name!r} is unknown; legal are 'seed', 'preset'")
     seed = check_seed(namespace["seed"])
     preset = check_preset(os.environ.get("PVE_PRESET") or namespace["preset"])
     plots.use_style()

@@ -49,7 +49,5 @@ def make_environment(name: str) -> MDP:
 def fingerprint(mdp: MDP) -> str:
     """A short checksum of an MDP's numbers."""
     parts = (mdp.reward, mdp.transition, mdp.discount)
-    content = b"".join(
-        np.ascontiguousarray(part, np.float64).tobytes() for part in parts
-    )
+    content = b"".join(np.ascontiguousarray(part, np.float64).tobytes() for part in parts)
     return sha256(repr(np.shape(mdp.reward)).encode() + content)[:16]

@@ -54,9 +54,7 @@ def diameters(results: xr.Dataset) -> Figure:
         title = "diameter: range of the 1st component\nmean over groups of 20 runs"
     else:
         measure, errors = results.diameter, None
-        title = (
-            f"diameter: range of the 1st component\namong {results.sizes['run']} runs"
-        )
+        title = f"diameter: range of the 1st component\namong {results.sizes['run']} runs"
     plots.draw_diameters(orders, measure.values, hollow, axes[0], errors=errors)
     axes[0].set_title(title)
     axes[0].set_ylabel("distance")
@@ -179,9 +177,7 @@ def capacity(results: xr.Dataset) -> Figure:
         count = values.notnull().sum("run")
         error = values.std("run", ddof=1) / np.sqrt(count) if count.max() > 1 else None
         for run in values.run.values:
-            ax.plot(
-                ranks + offset, values.sel(run=run), "o", ms=3, color=color, alpha=0.4
-            )
+            ax.plot(ranks + offset, values.sel(run=run), "o", ms=3, color=color, alpha=0.4)
         ax.errorbar(
             ranks + offset, values.mean("run"), error, color=color, capsize=3,
             label=f"{mode}: mean ± standard error",

@@ -180,9 +180,7 @@ class RunFolder:
 
     def save_checkpoint(self, state: Any, history: dict[str, np.ndarray]) -> None:
         """Keep a run's state and history; older checkpoints go when this one stands."""
-        leaves = {
-            f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))
-        }
+        leaves = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
         content = store.encode_dataset(_plain_dataset({**leaves, **history}))
         path = self.path / f"checkpoint-{store.sha256(content)[:16]}.nc"
         older = [found for found in self.checkpoints() if found != path]
@@ -196,14 +194,12 @@ class RunFolder:
         Args:
           like: a state of the same structure.
         """
-        structure = jax.tree.structure(like)
+        structure: Any = jax.tree.structure(like)
         for path in self.checkpoints():
             try:
                 content = path.read_bytes()
                 if store.sha256(content)[:16] != path.stem.partition("-")[2]:
-                    raise store.CorruptFile(
-                        f"{path}: the checksum is not the recorded one"
-                    )
+                    raise store.CorruptFile(f"{path}: the checksum is not the recorded one")
                 dataset = store.read_dataset(path)
             except (OSError, store.CorruptFile):
                 path.unlink(missing_ok=True)  # a damaged one is no use: start before it
@@ -226,9 +222,7 @@ class RunFolder:
 
     # A run at its end ---------------------------------------------------------------
 
-    def finish(
-        self, curves: xr.Dataset, shards: list[str], facts: dict[str, Any]
-    ) -> None:
+    def finish(self, curves: xr.Dataset, shards: list[str], facts: dict[str, Any]) -> None:
         """Write the curves, then the record, and drop what only a run on its way needs."""
         checksums = {"curves.nc": store.write_dataset(self.path / "curves.nc", curves)}
         for name in shards:

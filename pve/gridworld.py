@@ -76,9 +76,7 @@ class GridWorld:
         return picture
 
 
-def grid_world(
-    text: str, *, p_intended: float = 0.8, discount: float = 0.99
-) -> GridWorld:
+def grid_world(text: str, *, p_intended: float = 0.8, discount: float = 0.99) -> GridWorld:
     """Make a grid world from a map.
 
     Args:

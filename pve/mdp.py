@@ -46,9 +46,7 @@ def check_distributions(name: str, array: Array) -> None:
     array = np.asarray(array)
     if not np.isfinite(array).all():
         where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
-        raise ValueError(
-            f"{name}{list(where)} is {array[where]}; legal are finite numbers"
-        )
+        raise ValueError(f"{name}{list(where)} is {array[where]}; legal are finite numbers")
     if (array < 0).any():
         where = tuple(map(int, np.argwhere(array < 0)[0]))
         raise ValueError(
@@ -175,9 +173,7 @@ class MDP:
     def tree_unflatten(cls, _: None, leaves: tuple[Any, ...]) -> MDP:
         """Rebuild the record without validation: leaves may be placeholders."""
         mdp = object.__new__(cls)
-        for name, leaf in zip(
-            ("reward", "transition", "discount"), leaves, strict=True
-        ):
+        for name, leaf in zip(("reward", "transition", "discount"), leaves, strict=True):
             object.__setattr__(mdp, name, leaf)
         return mdp
 
@@ -187,9 +183,7 @@ def check_discount(discount: Any) -> float:
     try:
         number = float(discount)
     except (TypeError, ValueError):
-        raise TypeError(
-            f"discount is {discount!r}; legal are numbers in [0, 1)"
-        ) from None
+        raise TypeError(f"discount is {discount!r}; legal are numbers in [0, 1)") from None
     if not 0 <= number < 1:
         raise ValueError(f"discount is {number:g}; legal are numbers in [0, 1)")
     return number

@@ -184,7 +184,7 @@ def trajectories(
     chain = np.einsum("sa,sat->st", np.asarray(policy, float), exact(mdp).transition)
     logits = jnp.asarray(np.log(np.maximum(chain, 1e-300)), jnp.float32)
 
-    def move(states, key):
+    def move(states: Array, key: Array) -> tuple[Array, Array]:
         states = jax.random.categorical(key, logits[states])
         return states, states
 

@@ -176,13 +176,9 @@ def draw_diameters(
     ax.plot(places, diameters, color=GREY, lw=1, zorder=1)
     if errors is not None:
         ax.errorbar(places, diameters, errors, fmt="none", ecolor=GREY, capsize=3)
-    for place, order, value, empty in zip(
-        places, orders, diameters, hollow, strict=True
-    ):
+    for place, order, value, empty in zip(places, orders, diameters, hollow, strict=True):
         color = order_color(float(order))
-        ax.plot(
-            place, value, "o", ms=9, mec=color, mew=2, mfc="white" if empty else color
-        )
+        ax.plot(place, value, "o", ms=9, mec=color, mew=2, mfc="white" if empty else color)
     labels = ["∞" if order == math.inf else str(int(order)) for order in orders]
     ax.set_xticks(places, labels)
     ax.set(xlabel="order k", ylim=(0, None))

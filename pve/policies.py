@@ -110,15 +110,17 @@ def random_policies(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def _random_policies(key, num, num_states, num_actions, kind):
+def _random_policies(
+    key: Array, num: int, num_states: int, num_actions: int, kind: str
+) -> Array:
     action_key, weight_key, kind_key = jax.random.split(key, 3)
     shape = (num, num_states)
 
-    def deterministic():
+    def deterministic() -> Array:
         actions = jax.random.randint(action_key, shape, 0, num_actions)
         return jax.nn.one_hot(actions, num_actions, dtype=jnp.float32)
 
-    def stochastic():
+    def stochastic() -> Array:
         weights = jax.random.uniform(weight_key, (*shape, num_actions))
         weights = jnp.maximum(weights, 1e-7)  # a row of zeros has no distribution
         return weights / weights.sum(-1, keepdims=True)
@@ -244,9 +246,7 @@ def improvement_policies(
         published=published,
     ).astype(np.float32)
     num = num_base * num_perturbed
-    replacement = random_policies(
-        policy_key, num, mdp.num_states, mdp.num_actions, kind
-    )
+    replacement = random_policies(policy_key, num, mdp.num_states, mdp.num_actions, kind)
     mask = jax.random.bernoulli(mask_key, perturbed, (num, mdp.num_states, 1))
     repeated = np.repeat(base, num_perturbed, axis=0)
     return np.where(np.asarray(mask), np.asarray(replacement), repeated)

@@ -237,9 +237,7 @@ def status(data_dir: str | Path) -> dict[str, dict[str, str]]:
 def present(data_dir: str | Path) -> list[str]:
     """The experiments that a data folder holds; raises a ``ValueError`` if none."""
     names = [
-        name
-        for name in EXPERIMENTS
-        if ExperimentFolder(data_dir, name).manifest.exists()
+        name for name in EXPERIMENTS if ExperimentFolder(data_dir, name).manifest.exists()
     ]
     if not names:
         raise ValueError(
@@ -281,5 +279,5 @@ def unconverged(spread: xr.DataArray, share: float = 0.02) -> xr.DataArray:
       ``(order)``, booleans.
     """
     half = spread.sel(step=spread.step.values[-1] / 2, method="nearest")
-    change = np.abs(spread.isel(step=-1) - half)
+    change = abs(spread.isel(step=-1) - half)
     return change > share * spread.isel(step=0)

@@ -7,6 +7,8 @@ from its last checkpoint and ends with the same bits as if it had been left alon
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import queue
 import shutil
@@ -66,9 +68,7 @@ class Forecast(NamedTuple):
     bytes: int
 
 
-def forecast(
-    experiment: str, config: Config, seed: int, data_dir: str | Path
-) -> Forecast:
+def forecast(experiment: str, config: Config, seed: int, data_dir: str | Path) -> Forecast:
     """What an experiment would still write, without starting it.
 
     Raises:
@@ -101,9 +101,7 @@ def _checked(experiment: str, config: Config, seed: int) -> tuple[Any, MDP]:
     env = make_environment(config.env)
     for rank in getattr(config, "ranks", ()):
         if rank > env.num_states:
-            raise ValueError(
-                f"rank is {rank}; legal are the integers 1 … {env.num_states}"
-            )
+            raise ValueError(f"rank is {rank}; legal are the integers 1 … {env.num_states}")
     return module, env
 
 
@@ -173,8 +171,8 @@ def run_experiment(
                         outcome.elsewhere.append(task.name)
                         continue
                     if not files.finished:  # another process may have just done it
-                        _compute(files, config, wanted, stop, advanced, lambda task=task:
-                                 module.prepare(config, seed, env, task))  # fmt: skip
+                        prepare = functools.partial(module.prepare, config, seed, env, task)
+                        _compute(files, config, wanted, stop, advanced, prepare)
                 outcome.computed.append(task.name)
                 bar.set_postfix_str(f"{len(outcome.computed)}/{len(due)} runs")
             except Stopped:
@@ -218,10 +216,9 @@ class _Outcome:
 
 
 def _record_failure(files: RunFolder, error: Exception) -> None:
-    try:
+    # On a disk that is full or gone the report still names the error.
+    with contextlib.suppress(OSError):
         files.fail(error)
-    except OSError:
-        pass  # the disk is full or gone: the report still names the error
 
 
 def _check_disk(path: Path, config: Config, env: MDP, due: list[Task]) -> None:

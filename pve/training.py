@@ -109,7 +109,7 @@ def check_positive_integer(name: str, value: Any) -> int:
     return number
 
 
-def make_data(env: MDP, policies: Array, values: Array | None, order: int) -> Data:
+def make_data(env: MDP, policies: Array, values: Array | None, order: int | float) -> Data:
     """Add targets to policies and values.
 
     Args:
@@ -127,7 +127,7 @@ def make_data(env: MDP, policies: Array, values: Array | None, order: int) -> Da
     values = jnp.asarray(values, jnp.float32)
     if order == math.inf:
         return Data(policies, values, values)
-    return Data(policies, values, _targets(env, policies, values, order))
+    return Data(policies, values, _targets(env, policies, values, int(order)))
 
 
 @functools.partial(jax.jit, static_argnames="order")
@@ -135,7 +135,7 @@ def _targets(env: MDP, policies: Array, values: Array, order: int) -> Array:
     env = jax.tree.map(functools.partial(jnp.asarray, dtype=jnp.float32), env)
     block = math.gcd(len(policies), 1000)  # bounds the memory of [block, S, S] chains
     split = [x.reshape(-1, block, *x.shape[1:]) for x in (policies, values)]
-    targets = jax.lax.map(lambda pv: bellman_power(env, *pv, order), tuple(split))
+    targets = jax.lax.map(lambda pv: bellman_power(env, pv[0], pv[1], order), tuple(split))
     return targets.reshape(values.shape)
 
 
@@ -177,7 +177,7 @@ def advance(
       The state after, and the batch loss before each step, ``[length]``.
     """
     optimiser = recipe.optimiser()
-    applied = 1 if order == math.inf else order
+    applied = 1 if order == math.inf else int(order)
 
     def loss(params: Any, batch: Data) -> Array:
         return target_loss(model.bind(params, discount), *batch, applied)
@@ -265,9 +265,7 @@ def run(
         losses = np.asarray(losses)
         if not np.isfinite(losses).all():
             first = start + int(np.flatnonzero(~np.isfinite(losses))[0])
-            raise FloatingPointError(
-                f"the loss is {losses[first - start]} at step {first}"
-            )
+            raise FloatingPointError(f"the loss is {losses[first - start]} at step {first}")
         start = end
         yield state, losses
 
@@ -370,7 +368,7 @@ def train(
         data = make_data(env, chosen, functions, order)
         state = initial_state(init_key, model, num_states, num_actions, recipe)
         losses = []
-        for state, chunk in run(  # noqa: B020
+        for state, chunk in run(  # noqa: B007, B020
             state,
             batch_key,
             data,

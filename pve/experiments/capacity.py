@@ -85,9 +85,7 @@ def prepare(config: CapacityConfig, seed: int, env: MDP, task: Task) -> Job:
 _making_data = threading.Lock()
 
 
-def _shared_data(
-    config: CapacityConfig, seed: int, env: MDP, mode: str, run: int
-) -> Data:
+def _shared_data(config: CapacityConfig, seed: int, env: MDP, mode: str, run: int) -> Data:
     with _making_data:  # two threads that want the same data make it once
         return _data(config, seed, env, mode, run)
 

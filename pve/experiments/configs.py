@@ -69,8 +69,7 @@ class Config:
             )
         if self.every % self.log_every:
             raise ValueError(
-                f"every is {self.every}; legal are multiples of log_every, "
-                f"{self.log_every}"
+                f"every is {self.every}; legal are multiples of log_every, {self.log_every}"
             )
 
     @property
@@ -97,9 +96,7 @@ class DiameterConfig(Config):
     NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset({"runs", "orders"})
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "orders", _distinct("orders", self.orders, check_order)
-        )
+        object.__setattr__(self, "orders", _distinct("orders", self.orders, check_order))
         super().__post_init__()
 
 
@@ -147,26 +144,24 @@ def check_mode(mode: Any) -> str:
 def check_preset(preset: Any) -> str:
     """Return the preset; raise unless it is known."""
     if preset not in PRESETS:
-        raise ValueError(
-            f"preset is {preset!r}; legal are {', '.join(map(repr, PRESETS))}"
-        )
+        raise ValueError(f"preset is {preset!r}; legal are {', '.join(map(repr, PRESETS))}")
     return preset
 
-
-_COSINE = {"learning_rate": 1e-2, "decay": "cosine"}
 
 DIAMETER = {
     "smoke": DiameterConfig(
         orders=(1, 30, math.inf), runs=3, steps=200, batch=8, policies=200,
-        every=50, log_every=10, **_COSINE,
+        every=50, log_every=10,
+        learning_rate=1e-2, decay="cosine",
     ),
     "quick": DiameterConfig(
         orders=(1, 30, math.inf), runs=8, steps=6_000, batch=20, policies=2_000,
-        every=250, log_every=50, **_COSINE,
+        every=250, log_every=50,
+        learning_rate=1e-2, decay="cosine",
     ),
     "standard": DiameterConfig(
         runs=20, steps=20_000, batch=50, policies=10_000, every=1_000, log_every=100,
-        **_COSINE,
+        learning_rate=1e-2, decay="cosine",
     ),
     "paper": DiameterConfig(
         runs=120, steps=500_000, batch=50, policies=100_000, every=1_000, log_every=100,
@@ -177,15 +172,18 @@ DIAMETER = {
 CAPACITY = {
     "smoke": CapacityConfig(
         ranks=(2, 20, 104), runs=2, steps=200, batch=8, policies=200, perturbations=10,
-        every=100, log_every=10, **_COSINE,
+        every=100, log_every=10,
+        learning_rate=1e-2, decay="cosine",
     ),
     "quick": CapacityConfig(
         ranks=(20, 40, 60, 80, 104), runs=4, steps=4_000, batch=50, policies=4_000,
-        perturbations=10, every=400, log_every=50, **_COSINE,
+        perturbations=10, every=400, log_every=50,
+        learning_rate=1e-2, decay="cosine",
     ),
     "standard": CapacityConfig(
         runs=10, steps=60_000, batch=50, policies=20_000, perturbations=20,
-        every=2_000, log_every=100, **_COSINE,
+        every=2_000, log_every=100,
+        learning_rate=1e-2, decay="cosine",
     ),
     "paper": CapacityConfig(
         runs=10, steps=1_000_000, batch=50, policies=100_000, every=10_000, log_every=100,

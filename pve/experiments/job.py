@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +14,8 @@ from pve.models import Model
 from pve.training import Data, Recipe, State
 
 
-class Task(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Task:
     """One run's place in its experiment.
 
     Attributes:
@@ -29,7 +31,7 @@ class Task(NamedTuple):
         """The run's name and its folder, such as ``order=30/run=0007``."""
         return "/".join(f"{k}={format_coordinate(v)}" for k, v in self.coordinates)
 
-    def __getitem__(self, name: Any) -> Any:
+    def __getitem__(self, name: str) -> Any:
         """A coordinate by its name."""
         return dict(self.coordinates)[name]
 
