@@ -25,6 +25,7 @@ NOT_NUMERICAL = {
     "chapters.py",
     "figures.py",
     "folders.py",
+    "plain.py",
     "plots.py",
     "provenance.py",
     "results.py",

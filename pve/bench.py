@@ -1,0 +1,260 @@
+"""The benchmark: this library against the plain way, as ratios in one run.
+
+Both sides do the same work at the paper's sizes (104 states, 4 actions, batch 50) with
+all cores busy, in turns, so that a drift of the machine's speed hits both. `pve.plain`
+is the plain way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import threadpoolctl
+from tqdm import tqdm
+
+from pve import plain, provenance
+from pve.gridworld import four_rooms
+from pve.mdp import MDP
+from pve.measures import principal_components
+from pve.models import LowRankModel, SoftmaxModel
+from pve.planning import performance, policy_value
+from pve.policies import random_functions, random_policies, stream
+from pve.training import Recipe, advance, initial_state, make_data, side_by_side
+
+BATCH = 50
+
+
+class Row(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+      work: what is done.
+      ours: seconds a unit of work, the median.
+      plain: likewise, the plain way.
+      ratio: how many times faster, the median of ratios taken in turns.
+      peak: the share of the machine's own matrix-product rate; NaN where not meant.
+    """
+
+    work: str
+    ours: float
+    plain: float
+    ratio: float
+    peak: float
+
+
+class Training(NamedTuple):
+    """A training step to be timed."""
+
+    work: str
+    order: float
+    rank: int | None
+    steps: int
+
+    def flops(self, states: int, actions: int) -> float:
+        """Floating-point operations that a step cannot do without.
+
+        At order 1 and ∞: the product p̃ v and the one for its gradient. At order k: k
+        products with P_π and k with its transpose, and k outer products. With factors:
+        two products of each factor forward, and two for each gradient's two operands.
+        """
+        pairs = 2.0 * BATCH
+        if self.rank is not None:
+            return pairs * states * actions * self.rank * 5
+        if self.order in (1, math.inf):
+            return pairs * states * actions * states * 2
+        return pairs * states * states * 3 * self.order
+
+
+TRAINING = (
+    Training("training step, k = 1", 1, None, 1000),
+    Training("training step, k = ∞", math.inf, None, 1000),
+    Training("training step, k = 30", 30, None, 100),
+    Training("training step, k = 60", 60, None, 50),
+    Training("training step, rank 20", math.inf, 20, 1000),
+    Training("training step, rank 104", math.inf, 104, 500),
+)
+
+
+def _table(mdp: MDP) -> tuple[np.ndarray, np.ndarray, float]:
+    return np.asarray(mdp.reward), np.asarray(mdp.transition), float(mdp.discount)
+
+
+@contextlib.contextmanager
+def _plain_processes() -> Iterator[Callable[..., list[Any]]]:
+    """One process a core; yields a function that has all of them do the same work."""
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
+    for core in sorted(os.sched_getaffinity(0)):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=plain.serve, args=(theirs, core), daemon=True)
+        process.start()
+        pipes.append(ours)
+        processes.append(process)
+
+    def everywhere(function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
+        for pipe in pipes:
+            pipe.send((function, args, kwargs))
+        return [pipe.recv() for pipe in pipes]
+
+    try:
+        yield everywhere
+    finally:
+        for pipe in pipes:
+            pipe.send(None)
+        for process in processes:
+            process.join()
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def _everywhere(function: Callable[[], Any]) -> float:
+    """Seconds until all cores, one thread each, have done the same work."""
+    cores = len(os.sched_getaffinity(0))
+    return _seconds(lambda: side_by_side(lambda _: function(), list(range(cores))))
+
+
+def _row(
+    work: str,
+    units: int,
+    ours: Callable[[], float],
+    theirs: Callable[[], float],
+    repeats: int,
+    rate: Callable[[float], float] = lambda _: math.nan,
+) -> Row:
+    """Take turns, and the medians of times and of ratios."""
+    ours(), theirs()  # compilation is not counted
+    pairs = np.array([(ours(), theirs()) for _ in range(repeats)]) / units
+    mine, plainly = np.median(pairs, 0)
+    ratio = float(np.median(pairs[:, 1] / pairs[:, 0]))
+    return Row(work, float(mine), float(plainly), ratio, rate(float(mine)))
+
+
+def peak_rate() -> float:
+    """Floating-point operations a second and core in a large float32 matrix product."""
+    size = 1024
+    matrix = jnp.ones((size, size), jnp.float32)
+    product = jax.jit(lambda x: x @ x)
+    one = lambda: product(matrix).block_until_ready()  # noqa: E731
+    _everywhere(one)
+    return 2.0 * size**3 / min(_everywhere(one) for _ in range(10))
+
+
+def _training_row(
+    training: Training, env: MDP, everywhere: Any, repeats: int, peak: float
+) -> Row:
+    policies = random_policies(stream(0, "bench"), 2000, env.num_states, env.num_actions)
+    functions = random_functions(stream(0, "bench", "v"), 2000, env.num_states)
+    values = None if training.order == math.inf else functions
+    data = make_data(env, policies, values, training.order)
+    model = SoftmaxModel() if training.rank is None else LowRankModel(training.rank)
+    recipe = Recipe(steps=training.steps, batch=BATCH)
+    key = stream(0, "bench", "batches")
+    state = initial_state(key, model, env.num_states, env.num_actions, recipe)
+
+    def ours() -> float:
+        return _everywhere(
+            lambda: advance(
+                state, key, data, model=model, order=training.order, recipe=recipe,
+                discount=float(env.discount), length=training.steps,
+            )[1].block_until_ready()
+        )  # fmt: skip
+
+    def theirs() -> float:
+        arrays = np.asarray(data.policies), np.asarray(data.values)
+        answers = everywhere(
+            plain.train_plainly, _table(env), *arrays, training.order, training.rank,
+            steps=training.steps, batch=BATCH, warm_up=5,
+        )  # fmt: skip
+        return float(max(seconds for seconds, _ in answers))
+
+    flops = training.flops(env.num_states, env.num_actions)
+    return _row(
+        training.work, training.steps, ours, theirs, repeats, lambda s: flops / s / peak
+    )
+
+
+def _analysis_rows(env: MDP, everywhere: Any, repeats: int) -> Iterator[Row]:
+    num, states, actions = 400, env.num_states, env.num_actions
+    policies = np.asarray(random_policies(stream(0, "bench"), num, states, actions))
+    yield _row(
+        "exact values, per policy",
+        num,
+        lambda: _everywhere(lambda: policy_value(env, policies)),
+        lambda: _timed_everywhere(everywhere, plain.exact_values, _table(env), policies),
+        repeats,
+    )
+    random = np.random.default_rng(0)
+    transition = random.dirichlet(np.full(states, 0.1), (states, actions))
+    model = MDP(random.uniform(-1, 1, (states, actions)), transition, env.discount)
+    tables = _table(model), _table(env)
+    yield _row(
+        "performance of a model",
+        20,
+        lambda: _everywhere(lambda: [performance(model, env) for _ in range(20)]),
+        lambda: _timed_everywhere(everywhere, _twenty_performances, *tables),
+        repeats,
+    )
+    models = random.normal(size=(120, states * actions * (states + 1))).astype(np.float32)
+    yield _row(
+        "principal components of 120 models",
+        1,
+        lambda: _seconds(lambda: principal_components(models)),
+        lambda: _seconds(
+            lambda: np.linalg.svd(models - models.mean(0), full_matrices=False)
+        ),
+        repeats,
+    )
+
+
+def _twenty_performances(*tables: Any) -> None:
+    for _ in range(20):
+        plain.performance_by_value_iteration(*tables)
+
+
+def _timed_everywhere(everywhere: Any, function: Any, *args: Any) -> float:
+    return _seconds(lambda: everywhere(function, *args))
+
+
+def run(repeats: int) -> Iterator[Row]:
+    """Measure row by row.
+
+    Args:
+      repeats: turns of both sides, of which medians are taken, ≥ 1.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats is {repeats}; legal are the integers 1, 2, 3, …")
+    env = four_rooms().mdp
+    peak = peak_rate()
+    with _plain_processes() as everywhere, threadpoolctl.threadpool_limits(1):
+        for training in TRAINING:
+            yield _training_row(training, env, everywhere, repeats, peak)
+        yield from _analysis_rows(env, everywhere, repeats)
+
+
+def print_table(repeats: int) -> None:
+    """Print the table as Markdown, with the machine named."""
+    machine = provenance.machine()
+    print(f"{machine['processor']}, {machine['cores']} cores; ", end="")
+    print(", ".join(f"{name} {version}" for name, version in provenance.versions().items()))
+    print(f"medians of {repeats}; all cores busy on both sides\n")
+    print("| work | pve | plain way | times faster | share of peak |")
+    print("|---|--:|--:|--:|--:|")
+    for row in tqdm(run(repeats), total=len(TRAINING) + 3, leave=False):
+        peak = "" if math.isnan(row.peak) else f"{row.peak:.0%}"
+        tqdm.write(
+            f"| {row.work} | {row.ours * 1e3:.3g} ms | {row.plain * 1e3:.3g} ms "
+            f"| {row.ratio:.1f} | {peak} |"
+        )
