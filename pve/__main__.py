@@ -91,6 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=help_text, description=help_text)
         command.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
+        if name == "verify":
+            command.add_argument(
+                "--retrain",
+                nargs="+",
+                default=[],
+                metavar="RUN",
+                help="train these runs again and compare, such as diameter/order=30/run=7",
+            )
     bench = commands.add_parser("bench", help="measure speed against the plain way")
     bench.add_argument("--repeats", type=int, default=5, help="medians of so many (5)")
     return parser
@@ -192,8 +200,11 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from pve.results import verify
+    from pve.runner import retrain
 
     problems = verify(arguments.data_dir)
+    for name in arguments.retrain:
+        problems += retrain(arguments.data_dir, name)
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"{len(problems)} problems" if problems else "all files are as recorded")

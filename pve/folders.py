@@ -4,7 +4,7 @@
 
     DATA_DIR/diameter/
       manifest.json               the folder's identity
-      order=30/run=0007/
+      order=30/run=7/
         checkpoint-<checksum>.nc  while the run goes on
         snapshots-000.nc …        shards of snapshots, each written when it is full
         curves.nc                 losses and measures, written at the end

@@ -8,10 +8,12 @@ from its last checkpoint and ends with the same bits as if it had been left alon
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import queue
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -83,6 +85,25 @@ def forecast(experiment: str, config: Config, seed: int, data_dir: str | Path) -
     for task in due:
         per_run += _run_bytes(config, env, task)
     return Forecast(len(due), len(tasks) - len(due), per_run)
+
+
+def extent(experiment: str, config: Config) -> Forecast:
+    """What an experiment amounts to from nothing, without touching any folder.
+
+    Args:
+      experiment: ``"diameter"`` or ``"capacity"``.
+      config: its setting.
+
+    Returns:
+      All its runs as due, and the bytes that they write.
+
+    Raises:
+      ValueError: an argument is not legal.
+    """
+    module, env = _checked(experiment, config, seed=0)
+    tasks = module.tasks(config)
+    written = sum(_run_bytes(config, env, task) for task in tasks)
+    return Forecast(due=len(tasks), finished=0, bytes=written)
 
 
 def _run_bytes(config: Config, env: MDP, task: Task) -> int:
@@ -356,3 +377,56 @@ def _observe(
         index = (count - 1) // SHARD if job.snapshots else 0
         files.save_shard(index, steps, pending)
         history.clear("pending")
+
+
+def retrain(data_dir: str | Path, name: str) -> list[str]:
+    """Train a finished run again, from its configuration, and compare bit by bit.
+
+    Args:
+      data_dir: the data folder.
+      name: experiment and run, such as ``diameter/order=30/run=7``.
+
+    Returns:
+      What differs, one line each; an empty list if losses, measures and the finished
+      model have the same bits.
+
+    Raises:
+      ValueError: there is no such finished run; the message says what is legal.
+    """
+    experiment, _, run_name = name.partition("/")
+    module = check_experiment(experiment)
+    folder = ExperimentFolder(data_dir, experiment)
+    configuration = folder.identity()
+    stored = folder.run(run_name)
+    if not stored.finished:
+        names = [run.name for run in folder.runs() if run.finished][:4]
+        raise ValueError(
+            f"run {name!r} is not finished; legal are the finished runs, such as "
+            f"{', '.join(f'{experiment}/{n}' for n in names) or 'none yet'}"
+        )
+    default = module.preset("smoke")
+    fields = {field.name for field in dataclasses.fields(default)}
+    config = dataclasses.replace(
+        default, **{k: v for k, v in configuration.items() if k in fields}
+    )
+    env, seed = make_environment(config.env), configuration["seed"]
+    task = Task(tuple(stored.coordinates.items()), 1)
+    now = identity(experiment, config, seed, fingerprint(env))
+    differing = [
+        f"{key} was {configuration.get(key)!r}, is {now[key]!r}"
+        for key in now
+        if configuration.get(key) != now[key]
+    ]
+    with tempfile.TemporaryDirectory() as scratch, threadpoolctl.threadpool_limits(1):
+        again = ExperimentFolder(scratch, experiment).run(run_name)
+        store.make_folder(again.path)
+        prepare = functools.partial(module.prepare, config, seed, env, task)
+        _compute(again, config, now, threading.Event(), lambda _: None, prepare)
+        pairs = {
+            "losses and measures": (stored.curves(), again.curves()),
+            "the finished model": (stored.last_snapshot(), again.last_snapshot()),
+        }
+        different = [what for what, (a, b) in pairs.items() if not a.identical(b)]
+    return [f"{name}: {what} differ" for what in different] + [
+        f"{name}: {difference}" for difference in differing if different
+    ]

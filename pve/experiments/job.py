@@ -28,7 +28,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """The run's name and its folder, such as ``order=30/run=0007``."""
+        """The run's name and its folder, such as ``order=30/run=7``."""
         return "/".join(f"{k}={format_coordinate(v)}" for k, v in self.coordinates)
 
     def __getitem__(self, name: str) -> Any:
