@@ -81,7 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--env", help="four-rooms (default), gymnasium:NAME or map:FILE"
         )
-        command.add_argument("--engine", default="local", help="local (default)")
+        command.add_argument(
+            "--engine", default="local", help="local (default) or ray, on a Ray cluster"
+        )
+        command.add_argument(
+            "--address", help="of a running Ray cluster (default: start one here)"
+        )
     figures = commands.add_parser("figures", help="draw every figure the data allow")
     figures.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
     figures.add_argument("--out", default="visuals", help="where to (visuals)")
@@ -141,8 +146,6 @@ def _seed(text: str) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from pve.runner import forecast, run_experiment
 
-    if arguments.engine != "local":
-        raise ValueError(f"engine is {arguments.engine!r}; legal is 'local'")
     seed = _seed(arguments.seed)
     config = _config(arguments)
     name, data_dir = arguments.command, arguments.data_dir
@@ -155,7 +158,14 @@ def _run(arguments: argparse.Namespace) -> int:
         print("That is much: --every N thins the snapshots.")
     again = f"run the same command again to continue: {_command_line()}"
     try:
-        report = run_experiment(name, config, seed, data_dir)
+        report = run_experiment(
+            name,
+            config,
+            seed,
+            data_dir,
+            engine=arguments.engine,
+            address=arguments.address,
+        )
     except KeyboardInterrupt:
         print(f"\nInterrupted; nothing that was finished is lost, {again}")
         sys.stdout.flush()
@@ -199,8 +209,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from pve.results import verify
-    from pve.runner import retrain
+    from pve.audit import retrain, verify
 
     problems = verify(arguments.data_dir)
     for name in arguments.retrain:

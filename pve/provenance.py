@@ -21,8 +21,10 @@ PACKAGE = Path(__file__).parent
 NOT_NUMERICAL = {
     "__init__.py",
     "__main__.py",
+    "audit.py",
     "bench.py",
     "chapters.py",
+    "cluster.py",
     "figures.py",
     "folders.py",
     "plain.py",

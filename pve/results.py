@@ -247,26 +247,6 @@ def present(data_dir: str | Path) -> list[str]:
     return names
 
 
-def verify(data_dir: str | Path) -> list[str]:
-    """What is damaged in a data folder, one line each; an empty list if it is sound.
-
-    Raises:
-      ValueError: the folder holds no experiment.
-    """
-    problems = []
-    for experiment in present(data_dir):
-        folder = ExperimentFolder(data_dir, experiment)
-        try:
-            expected = folder.identity()
-        except store.CorruptFile as error:
-            problems.append(str(error))
-            continue
-        for run in folder.runs():
-            if run.finished:
-                problems += run.check(expected)
-    return problems
-
-
 def unconverged(spread: xr.DataArray, share: float = 0.02) -> xr.DataArray:
     """Which orders' spread still moves at the end of training.
 
