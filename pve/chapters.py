@@ -9,6 +9,7 @@ names.
 from __future__ import annotations
 
 import os
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,13 @@ def experiment(name: str, seed: int, preset: str) -> xr.Dataset:
     """
     folder = data_folder(seed, preset)
     config = check_experiment(name).preset(preset)
-    report = runner.run_experiment(name, config, seed, folder, progress=False)
-    if report.failed:
-        raise RuntimeError(f"runs failed: {report.failed}")
-    if report.elsewhere:
-        raise RuntimeError(f"another process is computing {report.elsewhere}")
+    while True:
+        report = runner.run_experiment(name, config, seed, folder, progress=False)
+        if report.failed:
+            raise RuntimeError(f"runs failed: {report.failed}")
+        if not report.elsewhere:
+            break
+        time.sleep(1)  # another process, such as a second build, is computing them
     loaded = results.load(folder, name)
     loaded.attrs["preset"] = preset
     return loaded

@@ -4,6 +4,7 @@
 
     DATA_DIR/diameter/
       manifest.json               the folder's identity
+      plan.json                   the runs that were ever asked for
       order=30/run=7/
         checkpoint-<checksum>.nc  while the run goes on
         snapshots-000.nc …        shards of snapshots, each written when it is full
@@ -63,8 +64,11 @@ class ExperimentFolder:
     """One experiment's part of a data folder."""
 
     def __init__(self, data_dir: str | Path, experiment: str) -> None:
+        if not str(data_dir).strip():
+            raise ValueError("data folder is ''; legal is the name of a folder")
         self.path = Path(data_dir) / experiment
         self.manifest = self.path / "manifest.json"
+        self.plan = self.path / "plan.json"
 
     def claim(self, wanted: dict[str, Any]) -> None:
         """Make the folder, or check that it holds this configuration.
@@ -109,6 +113,18 @@ class ExperimentFolder:
                 f"that `python -m pve {self.path.name} {self.path.parent} SEED` has filled"
             )
         return store.read_record(self.manifest)["identity"]
+
+    def ask(self, names: list[str]) -> None:
+        """Note that these runs were asked for, so that missing ones can be told."""
+        with store.locked(self.path / ".lock", wait=True):
+            asked = self.asked()
+            if not set(names) <= set(asked):
+                together = sorted({*asked, *names}, key=_natural)
+                store.write_record(self.plan, {"runs": together})
+
+    def asked(self) -> list[str]:
+        """The names of all runs that were ever asked for."""
+        return store.read_record(self.plan)["runs"] if self.plan.exists() else []
 
     def run(self, task: Task | str) -> RunFolder:
         """The folder of one run."""
@@ -159,6 +175,9 @@ class RunFolder:
         """Hold the run; yields False if another process does."""
         store.make_folder(self.path)
         with store.locked(self.path / ".lock") as mine:
+            if mine:  # what a killed process was writing is of no use
+                for path in self.path.glob(f"{store.TEMPORARY}*"):
+                    path.unlink()
             yield mine
 
     def record(self) -> dict[str, Any]:

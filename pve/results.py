@@ -208,11 +208,11 @@ def load_model(
 
 
 def status(data_dir: str | Path) -> dict[str, dict[str, str]]:
-    """The state of every run of a data folder.
+    """The state of every run that was ever asked for.
 
     Returns:
-      For each experiment found, run names and ``"finished"``, ``"failed: …"`` or
-      ``"unfinished"``.
+      For each experiment found, run names and ``"finished"``, ``"failed: …"``,
+      ``"unfinished"`` (it has a checkpoint) or ``"missing"``.
 
     Raises:
       ValueError: the folder holds no experiment.
@@ -220,18 +220,16 @@ def status(data_dir: str | Path) -> dict[str, dict[str, str]]:
     found = {}
     for experiment in present(data_dir):
         folder = ExperimentFolder(data_dir, experiment)
-        states = {}
-        for run in folder.runs():
-            failure = None if run.finished else run.failure()
-            states[run.name] = (
-                "finished"
-                if run.finished
-                else f"failed: {failure}"
-                if failure
-                else "unfinished"
-            )
-        found[experiment] = states
+        begun = {run.name: _state(run) for run in folder.runs()}
+        found[experiment] = dict.fromkeys(folder.asked(), "missing") | begun
     return found
+
+
+def _state(run: RunFolder) -> str:
+    if run.finished:
+        return "finished"
+    failure = run.failure()
+    return "unfinished" if failure is None else f"failed: {failure}"
 
 
 def present(data_dir: str | Path) -> list[str]:

@@ -163,6 +163,7 @@ def run_experiment(
     tasks = module.tasks(config)
     due = [task for task in tasks if not folder.run(task).finished]
     _check_disk(folder.path, config, env, due)
+    folder.ask([task.name for task in tasks])
     assignment = Assignment(experiment, config, seed, env, folder.path.resolve(), wanted)
     stop = stop or threading.Event()
     bar = _Progress(experiment, config.steps, due, shown=progress)

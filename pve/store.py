@@ -21,6 +21,7 @@ import filelock
 import xarray as xr
 
 DIGEST = "digest"
+TEMPORARY = ".writing-"  # how the names of unfinished files begin
 
 
 class CorruptFile(ValueError):
@@ -48,7 +49,7 @@ def sha256(content: bytes) -> str:
 
 def write_bytes(path: Path, content: bytes) -> str:
     """Write a whole file or nothing; return its checksum."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
