@@ -13,9 +13,8 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "figure.figsize": (6.4, 3.8),
     "figure.constrained_layout.use": True,
@@ -43,6 +42,8 @@ ORDER_COLORS = {
 }
 MODE_COLORS = {"deterministic": "#0072B2", "stochastic": "#D55E00"}
 WALL_COLOR = "#3b3b3b"
+CELL_PIXELS = 40  # of a map with many paths on it
+MANY_POINTS = 2_000  # from here on points are drawn as pixels, or a vector file swells
 
 
 def use_style() -> None:
@@ -51,8 +52,10 @@ def use_style() -> None:
 
 
 def order_color(order: float) -> str:
-    """The colour of an order, the same in every figure."""
-    return ORDER_COLORS.get(order, BLACK)
+    """The colour of an order, the same in every figure; for the paper's a fixed one."""
+    if order in ORDER_COLORS:
+        return ORDER_COLORS[order]
+    return mpl.colors.to_hex(mpl.colormaps["plasma"](min(1.0, math.log(order) / 6)))
 
 
 def order_label(order: float) -> str:
@@ -68,6 +71,7 @@ def draw_map(
     label: str | None = None,
     cmap: str = "viridis",
     limits: tuple[float, float] | None = None,
+    logarithmic: bool = False,
 ) -> Axes:
     """Draw numbers on a grid's cells.
 
@@ -78,9 +82,15 @@ def draw_map(
       label: of the colour bar; None draws none.
       cmap: a colour map's name.
       limits: of the colours; None takes the numbers' range.
+      logarithmic: the colours' scale; numbers below the lower limit get its colour.
     """
     low, high = limits or (np.nanmin(image), np.nanmax(image))
-    shown = ax.imshow(image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+    if logarithmic:
+        norm: mpl.colors.Normalize = mpl.colors.LogNorm(low, high)
+        image = np.maximum(image, low)
+    else:
+        norm = mpl.colors.Normalize(low, high)
+    shown = ax.imshow(image, cmap=cmap, norm=norm, interpolation="nearest")
     draw_walls(walls, ax)
     if label is not None:
         ax.figure.colorbar(shown, ax=ax, label=label, shrink=0.85)
@@ -128,6 +138,9 @@ def draw_trajectories(
 ) -> Any:
     """Draw trajectories on a map, coloured by time.
 
+    They are drawn as one image: a pixel is the more opaque the more moves cross it, and
+    its colour is the mean of their times.
+
     Args:
       xy: ``[num, length + 1, 2]``, columns and rows.
       walls: ``[height, width]``, booleans.
@@ -137,27 +150,40 @@ def draw_trajectories(
       seed: of the jitter.
 
     Returns:
-      The line collection, for a colour bar.
+      What a colour bar needs.
     """
     random = np.random.default_rng(seed)
     xy = np.asarray(xy, float)
     num, moments, _ = xy.shape
     shift = random.uniform(-jitter, jitter, (num, 1, 2))
     shift = shift + random.uniform(-jitter, jitter, xy.shape) * 0.35
-    points = xy + shift
-    segments = np.stack([points[:, :-1], points[:, 1:]], 2).reshape(-1, 2, 2)
-    times = np.tile(np.arange(moments - 1), num)
-    lines = LineCollection(
-        list(segments),
-        array=times,
-        cmap="viridis",
-        linewidths=0.5,
-        alpha=min(1.0, 60 / num + 0.03),
-        rasterized=True,
-    )
+    height, width = np.shape(walls)
+    counts, times = _crossings(xy + shift + 0.5, (height, width))
+    colors = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, moments - 2), "viridis")
+    image = colors.to_rgba(times / np.maximum(counts, 1))
+    image[..., 3] = 1 - (1 - min(1.0, 60 / num + 0.03)) ** counts
     draw_walls(walls, ax)
-    ax.add_collection(lines)
-    return lines
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    ax.imshow(image, extent=extent, zorder=2, interpolation="antialiased")
+    return colors
+
+
+def _crossings(points: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """How many moves cross each pixel of a map, and the sum of their times."""
+    height, width = (CELL_PIXELS * n for n in shape)
+    counts, times = np.zeros((2, height * width))
+    for time in range(points.shape[1] - 1):
+        first, last = points[:, time] * CELL_PIXELS, points[:, time + 1] * CELL_PIXELS
+        # One point for each pixel on the way, all moves' points in a row.
+        number = np.ceil(np.abs(last - first).max(-1)).astype(int) + 1
+        move = np.repeat(np.arange(len(first)), number)
+        along = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+        way = (along / number[move])[:, None]
+        x, y = (first[move] + way * (last - first)[move]).astype(int).T
+        here = np.bincount(y * width + x, minlength=height * width)
+        counts += here
+        times += time * here
+    return counts.reshape(height, width), times.reshape(height, width)
 
 
 def draw_diameters(
@@ -181,8 +207,9 @@ def draw_diameters(
         ax.plot(place, value, "o", ms=9, mec=color, mew=2, mfc="white" if empty else color)
     labels = ["∞" if order == math.inf else str(int(order)) for order in orders]
     ax.set_xticks(places, labels)
-    ax.set(xlabel="order k", ylim=(0, None))
+    ax.set(xlabel="order k")
     ax.margins(x=0.1)
+    ax.set_ylim(0, 1.08 * ax.get_ylim()[1])
     return ax
 
 
@@ -207,11 +234,10 @@ def draw_cloud(
       The points, for a colour bar.
     """
     x, y = np.asarray(scores).T
-    points = ax.scatter(
-        x, y, c=colors, s=9, cmap=cmap, vmin=limits[0], vmax=limits[1], lw=0, alpha=0.85
-    )
-    ax.set(xlabel="1st component")
-    return points
+    return ax.scatter(
+        x, y, c=colors, s=14, cmap=cmap, vmin=limits[0], vmax=limits[1], lw=0, alpha=0.9,
+        rasterized=len(x) > MANY_POINTS,
+    )  # fmt: skip
 
 
 def draw_runs(
@@ -230,6 +256,35 @@ def draw_runs(
     runs = np.asarray(runs)
     ax.plot(x, runs.T, color=color, lw=0.5, alpha=0.4)
     ax.plot(x, np.nanmedian(runs, 0), color=color, lw=2, marker=mark, label=label)
+    return ax
+
+
+def draw_agreement(
+    true: Any, model: Any, ax: Axes, *, color: str, label: str | None = None
+) -> Axes:
+    """Draw a model's numbers against the true ones; they agree on the diagonal.
+
+    Args:
+      true: any shape.
+      model: the same shape.
+      ax: where to.
+      color: of the points.
+      label: of the points.
+    """
+    x, y = np.ravel(true), np.ravel(model)
+    ax.plot(
+        x, y, ".", ms=4, mew=0, color=color, alpha=0.6, label=label,
+        rasterized=len(x) > MANY_POINTS,
+    )  # fmt: skip
+    return ax
+
+
+def draw_diagonal(ax: Axes) -> Axes:
+    """Give both axes the same limits and draw the line on which they agree."""
+    low = min(ax.get_xlim()[0], ax.get_ylim()[0])
+    high = max(ax.get_xlim()[1], ax.get_ylim()[1])
+    ax.plot([low, high], [low, high], color=BLACK, lw=0.8, zorder=0)
+    ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     return ax
 
 

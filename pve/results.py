@@ -37,10 +37,10 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
       experiment: ``"diameter"`` or ``"capacity"``.
 
     Returns:
-      A dataset. Diameter: ``loss`` (order, run, logged_step), ``performance`` and
+      A dataset; of diameter ``loss`` (order, run, logged_step), ``performance`` and
       ``normalised_performance`` (order, run, step), ``score`` (order, run, step,
       component), ``spread`` (order, step), ``diameter`` (order), ``explained`` (order,
-      component). Capacity: ``loss`` (mode, rank, run, logged_step), ``performance`` and
+      component). Of capacity ``loss`` (mode, rank, run, logged_step), ``performance`` and
       ``normalised_performance`` (mode, rank, run, step). Runs that are not finished are
       NaN. The attributes hold the configuration, and the mean values of the uniform and
       the optimal policy.

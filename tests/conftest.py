@@ -6,9 +6,57 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 import pytest
+import threadpoolctl
+from hypothesis import settings
+from tiny import SEED, TINY
+
+import pve
+from pve.runner import run_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples every time, and no examples kept between runs.
+settings.register_profile(
+    "pve", derandomize=True, deadline=None, max_examples=25, database=None
+)
+settings.load_profile("pve")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_of_linear_algebra():
+    """The matrices here are small: more threads would only wait for each other."""
+    with threadpoolctl.threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compile_once(tmp_path_factory):
+    """Compiled programs are shared between this process and those that it starts."""
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+    }
+    for name, value in settings.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+
+
+@pytest.fixture(scope="session")
+def rooms() -> pve.GridWorld:
+    """Four Rooms."""
+    return pve.four_rooms()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A data folder in which both experiments ran, tiny and undisturbed."""
+    folder = tmp_path_factory.mktemp("finished")
+    for name, config in TINY.items():
+        report = run_experiment(name, config, SEED, folder, progress=False)
+        assert report.failed == {}
+    return folder
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,7 @@ def small_book(folder, chapter):
     (folder / "_toc.yml").write_text("format: jb-book\nroot: chapter\n")
     (folder / "book" / "_toc.yml").symlink_to("../_toc.yml")
     front = (ROOT / "book" / "status.md").read_text(encoding="utf-8").split("---\n")[1]
-    text = (
-        f"---\n{front}---\n\n# Chapter\n\n```{{code-cell}} ipython3\n{chapter}\n```\n"
-    )
+    text = f"---\n{front}---\n\n# Chapter\n\n```{{code-cell}} ipython3\n{chapter}\n```\n"
     (folder / "book" / "chapter.md").write_text(text, encoding="utf-8")
     return folder
 

@@ -18,9 +18,7 @@ def test_pairs_are_in_step():
         (lambda text: text.replace("import os", "import sys"), "differs from"),
         (lambda text: text.replace("# Status", "# State"), "differs from"),
         (
-            lambda text: text.replace(
-                '"execution_count": null', '"execution_count": 1', 1
-            ),
+            lambda text: text.replace('"execution_count": null', '"execution_count": 1', 1),
             "holds outputs",
         ),
         (None, "is missing"),

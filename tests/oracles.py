@@ -1,0 +1,104 @@
+"""Small random worlds, and the slow and obvious ways to compute what `pve` computes."""
+
+import itertools
+
+import numpy as np
+from hypothesis import strategies as st
+
+import pve
+
+
+def random_mdp(seed, states=3, actions=2, discount=0.9):
+    """An MDP whose next states are all possible, rewards U(-1, 1)."""
+    random = np.random.default_rng(seed)
+    transition = random.dirichlet(np.ones(states), (states, actions))
+    return pve.MDP(random.uniform(-1, 1, (states, actions)), transition, discount)
+
+
+def stochastic_policies(seed, num, states=3, actions=2):
+    """Policies with uniform weights, `[num, S, A]`."""
+    return np.random.default_rng(seed).dirichlet(np.ones(actions), (num, states))
+
+
+def deterministic_policies(states, actions):
+    """All of them, `[A**S, S, A]`."""
+    chosen = list(itertools.product(range(actions), repeat=states))
+    return np.eye(actions)[np.array(chosen)]
+
+
+def backup(mdp, policy, value):
+    """One application of a policy's Bellman operator, by three loops."""
+    states, actions = mdp.reward.shape
+    result = np.zeros(states)
+    for s in range(states):
+        for a in range(actions):
+            later = sum(mdp.transition[s, a, t] * value[t] for t in range(states))
+            result[s] += policy[s, a] * (mdp.reward[s, a] + mdp.discount * later)
+    return result
+
+
+def backups(mdp, policy, value, order):
+    """`order` applications in turn."""
+    for _ in range(order):
+        value = backup(mdp, policy, value)
+    return value
+
+
+def chain(mdp, policy):
+    """The reward and the transition matrix of a policy: `[S]`, `[S, S]`."""
+    reward = (policy * mdp.reward).sum(-1)
+    return reward, np.einsum("sa,sat->st", policy, mdp.transition)
+
+
+def long_run_value(mdp, policy):
+    """The value of a policy as its limit: the powers of the chain, doubled."""
+    reward, matrix = chain(mdp, policy)
+    value, matrix = reward, mdp.discount * matrix
+    for _ in range(60):  # after n doublings the sum of the first 2**n terms
+        value, matrix = value + matrix @ value, matrix @ matrix
+    return value
+
+
+def central_difference(function, at, direction, step=1e-6):
+    """The directional derivative of a function of an array."""
+    ahead, behind = function(at + step * direction), function(at - step * direction)
+    return (ahead - behind) / (2 * step)
+
+
+seeds = st.integers(0, 10**6)
+discounts = st.sampled_from([0.0, 0.3, 0.9, 0.99])
+
+
+@st.composite
+def mdps(draw, most_states=4, most_actions=3):
+    """Random MDPs of all small sizes."""
+    return random_mdp(
+        draw(seeds),
+        draw(st.integers(1, most_states)),
+        draw(st.integers(1, most_actions)),
+        draw(discounts),
+    )
+
+
+@st.composite
+def pairs_of_mdps(draw, most_states=4, most_actions=3):
+    """Two unrelated MDPs of one size and discount: an environment and a model."""
+    env = draw(mdps(most_states, most_actions))
+    return env, random_mdp(draw(seeds), *env.reward.shape, env.discount)
+
+
+def damage(path, kind):
+    """Damage a file as disks and people do."""
+    content = path.read_bytes()
+    if kind == "deleted":
+        path.unlink()
+    elif kind == "emptied":
+        path.write_bytes(b"")
+    elif kind == "truncated":
+        path.write_bytes(content[: len(content) * 3 // 4])
+    elif kind == "flipped":
+        middle = len(content) // 2
+        flipped = bytes([content[middle] ^ 4])
+        path.write_bytes(content[:middle] + flipped + content[middle + 1 :])
+    else:
+        raise ValueError(kind)

@@ -1,0 +1,203 @@
+"""The record: what it accepts, what it refuses and why, and how JAX goes through it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import backups, central_difference, random_mdp, stochastic_policies
+
+import pve
+
+REWARD = [[1.0, 0.0], [0.0, 2.0]]
+TRANSITION = [[[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [0.25, 0.75]]]
+
+
+def altered(state, action, row):
+    transition = np.array(TRANSITION)
+    transition[state, action] = row
+    return transition
+
+
+ILLEGAL = {
+    "row sum": (
+        (REWARD, altered(1, 0, [0.4, 0.5]), 0.9),
+        ValueError,
+        ["transition[1, 0]", "sums to 0.9", "must sum to 1"],
+    ),
+    "nan probability": (
+        (REWARD, altered(0, 1, [np.nan, 1.0]), 0.9),
+        ValueError,
+        ["transition[0, 1, 0]", "nan", "finite"],
+    ),
+    "negative probability": (
+        (REWARD, altered(0, 1, [1.25, -0.25]), 0.9),
+        ValueError,
+        ["transition[0, 1, 1]", "-0.25", "[0, 1]"],
+    ),
+    "infinite reward": (
+        ([[1.0, np.inf], [0.0, 2.0]], TRANSITION, 0.9),
+        ValueError,
+        ["reward[0, 1]", "inf", "finite"],
+    ),
+    "nan reward": (
+        ([[1.0, 0.0], [np.nan, 2.0]], TRANSITION, 0.9),
+        ValueError,
+        ["reward[1, 0]", "nan", "finite"],
+    ),
+    "discount one": ((REWARD, TRANSITION, 1), ValueError, ["discount is 1", "[0, 1)"]),
+    "discount negative": (
+        (REWARD, TRANSITION, -0.5),
+        ValueError,
+        ["discount is -0.5", "[0, 1)"],
+    ),
+    "discount nan": (
+        (REWARD, TRANSITION, np.nan),
+        ValueError,
+        ["discount is nan", "[0, 1)"],
+    ),
+    "discount none": ((REWARD, TRANSITION, None), TypeError, ["None", "[0, 1)"]),
+    "discount array": (
+        (REWARD, TRANSITION, np.array([0.5, 0.5])),
+        TypeError,
+        ["discount", "[0, 1)"],
+    ),
+    "reward flat": (([1.0, 2.0], TRANSITION, 0.9), ValueError, ["[2]", "[S, A]"]),
+    "reward empty": (
+        (np.zeros((0, 2)), np.zeros((0, 2, 0)), 0.9),
+        ValueError,
+        ["[0, 2]", "S, A ≥ 1"],
+    ),
+    "transition of other shape": (
+        ([[1.0], [0.0]], TRANSITION, 0.9),
+        ValueError,
+        ["[2, 2, 2]", "[2, 1, 2]"],
+    ),
+    "ragged": ((REWARD, [[[1.0], [1.0, 0.0]]], 0.9), TypeError, ["transition"]),
+    "words": (("reward", TRANSITION, 0.9), TypeError, ["reward", "real numbers"]),
+    "complex": (([[1j, 0], [0, 0]], TRANSITION, 0.9), TypeError, ["reward", "real"]),
+    "integers on the device": (
+        (jnp.ones((2, 2), int), TRANSITION, 0.9),
+        TypeError,
+        ["reward", "int32", "floats"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "error", "parts"), ILLEGAL.values(), ids=ILLEGAL)
+def test_illegal_input_is_named_with_the_legal(arguments, error, parts):
+    with pytest.raises(error) as caught:
+        pve.MDP(*arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_lists_become_exact_arrays():
+    mdp = pve.MDP(REWARD, TRANSITION, 0.9)
+    assert (mdp.num_states, mdp.num_actions) == (2, 2)
+    for array in (mdp.reward, mdp.transition):
+        assert type(array) is np.ndarray
+        assert array.dtype == np.float64
+    np.testing.assert_array_equal(mdp.transition, TRANSITION)
+
+
+def test_integers_become_floats():
+    mdp = pve.MDP(np.array([[3]]), [[[1]]], 0)
+    assert mdp.reward.dtype == np.float64
+    assert isinstance(mdp.discount, float)
+
+
+def test_device_arrays_stay():
+    reward = jnp.array(REWARD)
+    mdp = pve.MDP(reward, jnp.array(TRANSITION), 0.9)
+    assert mdp.reward is reward
+    assert mdp.transition.dtype == jnp.float32
+
+
+def test_row_sums_of_single_precision_pass():
+    logits = jax.random.normal(jax.random.key(0), (300, 2, 300)) * 5
+    mdp = pve.MDP(jnp.zeros((300, 2)), jax.nn.softmax(logits), 0.9)
+    assert mdp.num_states == 300
+
+
+def test_record_cannot_be_changed():
+    mdp = pve.MDP(REWARD, TRANSITION, 0.9)
+    with pytest.raises(AttributeError):
+        mdp.discount = 0.5
+
+
+def test_expect_is_the_mean_of_the_next_value():
+    mdp = random_mdp(0, 3, 2)
+    values = np.random.default_rng(1).normal(size=(4, 5, 3))
+    means = np.einsum("sat,xyt->xysa", mdp.transition, values)
+    np.testing.assert_allclose(mdp.expect(values), means, rtol=0, atol=1e-14)
+    with pytest.raises(ValueError, match=r"value has shape \[2\]; legal is \[..., 3\]"):
+        mdp.expect(np.zeros(2))
+
+
+def test_pytree_keeps_and_names_the_three_leaves():
+    mdp = random_mdp(0)
+    leaves, structure = jax.tree_util.tree_flatten_with_path(mdp)
+    names = [jax.tree_util.keystr(path) for path, _ in leaves]
+    assert names == [".reward", ".transition", ".discount"]
+    again = jax.tree.unflatten(structure, [leaf for _, leaf in leaves])
+    assert again.reward is mdp.reward
+    assert again.transition is mdp.transition
+    assert again.discount == mdp.discount
+
+
+def test_jit_takes_and_returns_it():
+    mdp = random_mdp(2)
+
+    @jax.jit
+    def with_double_reward(mdp):
+        return pve.MDP(2 * mdp.reward, mdp.transition, mdp.discount)
+
+    doubled = with_double_reward(mdp)
+    assert isinstance(doubled, pve.MDP)
+    np.testing.assert_allclose(doubled.reward, 2 * mdp.reward, rtol=1e-6)
+
+
+def test_shapes_are_checked_while_traced():
+    @jax.jit
+    def build(reward):
+        return pve.MDP(reward, jnp.ones((2, 2, 3)), 0.9).reward
+
+    with pytest.raises(ValueError, match=r"\[2, 2, 3\]; legal .* \[2, 2, 2\]"):
+        build(jnp.ones((2, 2)))
+
+
+def test_vmap_over_stacked_mdps():
+    worlds = [random_mdp(seed, discount=0.1 * seed) for seed in range(4)]
+    policies = stochastic_policies(0, 4)
+    values = np.random.default_rng(0).normal(size=(4, 3))
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)
+    got = jax.vmap(pve.bellman)(stacked, policies, values)
+    for world, policy, value, result in zip(
+        worlds, policies, values, got, strict=True
+    ):
+        np.testing.assert_allclose(
+            result, backups(world, policy, value, 1), rtol=0, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("leaf", ["reward", "transition", "discount"])
+def test_grad_goes_through_every_leaf(leaf):
+    mdp, policy = random_mdp(3), stochastic_policies(1, 1)[0]
+    value = np.array([0.3, -1.0, 2.0])
+    leaves = {name: getattr(mdp, name) for name in ("reward", "transition", "discount")}
+
+    def total(x):
+        return (pve.bellman(pve.MDP(**{**leaves, leaf: x}), policy, value) ** 2).sum()
+
+    def total_by_loops(x):
+        world = type("World", (), {**leaves, leaf: x})
+        return (backups(world, policy, value, 1) ** 2).sum()
+
+    direction = np.random.default_rng(0).normal(size=np.shape(leaves[leaf]))
+    with jax.enable_x64(True):
+        gradient = jax.grad(total)(jnp.asarray(leaves[leaf]))
+        slope = float((gradient * direction).sum())
+    expected = central_difference(total_by_loops, np.asarray(leaves[leaf]), direction)
+    assert slope == pytest.approx(expected, rel=1e-7)

@@ -1,0 +1,232 @@
+"""Evaluation and planning, against closed forms and enumeration."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from oracles import (
+    central_difference,
+    deterministic_policies,
+    long_run_value,
+    mdps,
+    pairs_of_mdps,
+    random_mdp,
+    seeds,
+    stochastic_policies,
+)
+
+import pve
+
+
+def two_states(stay, leave, gain, loss, discount):
+    """State 0 stays with one chance and is left with the rest; likewise state 1."""
+    transition = [[[stay, 1 - stay]], [[leave, 1 - leave]]]
+    return pve.MDP([[gain], [loss]], transition, discount)
+
+
+def all_values(mdp):
+    """The values of all deterministic policies, and the policies."""
+    policies = deterministic_policies(*mdp.reward.shape)
+    return np.array([long_run_value(mdp, policy) for policy in policies]), policies
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.5, 0.99])
+def test_value_of_a_two_state_chain(discount):
+    p, q, r, s = 0.7, 0.2, 1.0, -3.0
+    mdp = two_states(p, q, r, s, discount)
+    determinant = (1 - discount * p) * (1 - discount * (1 - q))
+    determinant -= discount**2 * (1 - p) * q
+    expected = [
+        ((1 - discount * (1 - q)) * r + discount * (1 - p) * s) / determinant,
+        (discount * q * r + (1 - discount * p) * s) / determinant,
+    ]
+    got = pve.policy_value(mdp, np.ones((2, 1)))
+    np.testing.assert_allclose(got, expected, rtol=1e-13)
+
+
+@given(mdps(), seeds)
+def test_value_is_the_limit_of_the_series(mdp, seed):
+    policy = stochastic_policies(seed, 1, *mdp.reward.shape)[0]
+    expected = long_run_value(mdp, policy)
+    np.testing.assert_allclose(pve.policy_value(mdp, policy), expected, atol=1e-10)
+
+
+def test_values_of_stacked_policies():
+    mdp = random_mdp(0)
+    policies = stochastic_policies(0, 300).reshape(2, 150, 3, 2)  # several blocks
+    got = pve.policy_value(mdp, policies)
+    assert got.shape == (2, 150, 3)
+    for i in ((0, 0), (0, 127), (0, 128), (1, 0), (1, 149)):
+        np.testing.assert_allclose(got[i], long_run_value(mdp, policies[i]), atol=1e-11)
+
+
+def test_value_of_float32_input_is_exact():
+    mdp, policy = random_mdp(1), stochastic_policies(1, 1)[0]
+    got = pve.policy_value(jax.tree.map(jnp.asarray, mdp), jnp.asarray(policy))
+    assert type(got) is np.ndarray
+    assert got.dtype == np.float64
+
+
+@pytest.mark.parametrize("name", ["reward", "transition", "discount", "policy"])
+def test_value_is_differentiable(name):
+    mdp = random_mdp(2)
+    at = {
+        "reward": mdp.reward,
+        "transition": mdp.transition,
+        "discount": np.array(mdp.discount),
+        "policy": stochastic_policies(2, 1)[0],
+    }
+    weights = np.array([1.0, -2.0, 0.5])
+    direction = np.random.default_rng(0).normal(size=at[name].shape)
+
+    def total(reward, transition, discount, policy):
+        return (pve.policy_value(pve.MDP(reward, transition, discount), policy)) @ weights
+
+    def total_by_series(reward, transition, discount, policy):
+        fields = {"reward": reward, "transition": transition, "discount": discount}
+        return long_run_value(type("World", (), fields), policy) @ weights
+
+    with jax.enable_x64(True):
+        arrays = {key: jnp.asarray(array) for key, array in at.items()}
+
+        def total_at(x):
+            return total(**{**arrays, name: x})
+
+        traced = float(jax.jit(total_at)(arrays[name]))
+        slope = float((jax.grad(total_at)(arrays[name]) * direction).sum())
+    assert traced == pytest.approx(total_by_series(**at), rel=1e-12)
+    expected = central_difference(
+        lambda x: total_by_series(**{**at, name: x}), at[name], direction
+    )
+    assert slope == pytest.approx(expected, rel=1e-7)
+
+
+def test_value_traced_over_stacked_policies():
+    mdp, policies = random_mdp(3), stochastic_policies(3, 5)
+    with jax.enable_x64(True):
+        got = jax.jit(pve.policy_value)(mdp, policies)
+    np.testing.assert_allclose(got, pve.policy_value(mdp, policies), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (np.full((2, 2), 0.5), r"policy has shape \[2, 2\]; legal is \[..., 3, 2\]"),
+        (np.full((3, 2), 0.45), r"policy\[0\] sums to 0.9; every row must sum to 1"),
+        (np.array([[1, 0], [2, -1], [1, 0]]), r"policy\[1, 1\] is -1; legal"),
+        (np.array([[1, 0], [1, 0], [np.nan, 1]]), r"policy\[2, 0\] is nan; legal"),
+    ],
+)
+def test_illegal_policies_are_named(policy, message):
+    with pytest.raises(ValueError, match=message):
+        pve.policy_value(random_mdp(0), policy)
+
+
+# Planning ---------------------------------------------------------------------------
+
+
+@given(mdps())
+def test_policy_iteration_against_all_policies(mdp):
+    values, _ = all_values(mdp)
+    value, policy = pve.policy_iteration(mdp)
+    np.testing.assert_allclose(value, values.max(0), rtol=0, atol=1e-9)
+    assert set(np.unique(policy)) <= {0.0, 1.0}
+    assert (policy.sum(-1) == 1).all()
+    reached = long_run_value(mdp, policy)
+    np.testing.assert_allclose(reached, values.max(0), rtol=0, atol=1e-8)
+
+
+@given(mdps())
+def test_value_iteration_keeps_its_promise(mdp):
+    best = all_values(mdp)[0].max(0)
+    for tolerance in (1.0, 1e-3, 1e-8):
+        value, policy = pve.value_iteration(mdp, tolerance)
+        assert np.abs(value - best).max() <= tolerance + 1e-9
+        # What is greedy for a value within ε is at most 2ε γ / (1 − γ) worse.
+        loss = (best - long_run_value(mdp, policy)).max()
+        assert loss <= 2 * tolerance * mdp.discount / (1 - mdp.discount) + 1e-8
+
+
+def test_value_iteration_stops_when_it_may(rooms):
+    # From zero the error of Four Rooms' value falls by γ a backup; a loose tolerance
+    # must leave an error of its own size, or the promise costs more than it need.
+    best, _ = pve.policy_iteration(rooms.mdp)
+    value, _ = pve.value_iteration(rooms.mdp, 1.0)
+    assert 0.5 < np.abs(value - best).max() <= 1.0
+
+
+def test_value_iteration_ends_below_rounding(rooms):
+    best, _ = pve.policy_iteration(rooms.mdp)
+    value, _ = pve.value_iteration(rooms.mdp, 1e-300)
+    assert np.abs(value - best).max() < 1e-10
+
+
+@pytest.mark.parametrize("tolerance", [0, -1.0, float("nan")])
+def test_illegal_tolerances(tolerance):
+    with pytest.raises(ValueError, match=r"tolerance is .*; legal are numbers > 0"):
+        pve.value_iteration(random_mdp(0), tolerance)
+
+
+def test_ties_go_to_the_lowest_action():
+    row = [0.25, 0.75]
+    mdp = pve.MDP([[0, 1, 1], [2, 2, 2]], [[row] * 3] * 2, 0.9)
+    expected = [[0, 1, 0], [1, 0, 0]]
+    for policy in (
+        pve.policy_iteration(mdp)[1],
+        pve.value_iteration(mdp)[1],
+        pve.greedy_policy(mdp, np.zeros(2)),
+    ):
+        assert policy.tolist() == expected
+
+
+def test_ties_up_to_rounding_go_to_the_lowest_action():
+    # Twenty actions of one value, summed in different orders.
+    random = np.random.default_rng(0)
+    row, value = random.dirichlet(np.ones(50)), random.normal(size=50)
+    transition = np.empty((50, 20, 50))
+    value_of_actions = np.empty(20)
+    for action in range(20):
+        order = random.permutation(50)
+        value_of_actions[action] = (row[order] * value[order]).sum()
+        transition[:, action] = row
+    reward = 1e-15 * random.integers(-3, 4, size=(50, 20)) + 1
+    mdp = pve.MDP(reward, transition, 0.99)
+    assert (pve.greedy_policy(mdp, value).argmax(-1) == 0).all()
+    assert (pve.policy_iteration(mdp)[1].argmax(-1) == 0).all()
+
+
+def test_symmetry_of_a_map_is_a_tie():
+    # Three cells in a row with the goal on both ends: left and right are equal.
+    world = pve.grid_world("G G", p_intended=1.0)
+    _, policy = pve.policy_iteration(world.mdp)
+    assert policy[1].argmax() == 0
+
+
+# Performance ------------------------------------------------------------------------
+
+
+def test_performance_of_the_environment_itself(rooms):
+    assert pve.performance(rooms.mdp, rooms.mdp) == pytest.approx(72.89057, abs=5e-6)
+
+
+def test_performance_of_the_opposite_reward(rooms):
+    opposite = pve.MDP(-rooms.mdp.reward, rooms.mdp.transition, 0.99)
+    uniform = pve.policy_value(rooms.mdp, pve.uniform_policy(rooms.mdp)).mean()
+    assert pve.performance(opposite, rooms.mdp) < uniform
+
+
+@given(pairs_of_mdps())
+def test_performance_is_the_value_of_one_of_the_models_best(pair):
+    env, model = pair
+    model_values, policies = all_values(model)
+    env_values = np.array([long_run_value(env, policy) for policy in policies])
+    best = np.flatnonzero((model_values > model_values.max(0) - 1e-9).all(-1))
+    got = pve.performance(model, env)
+    assert np.abs(env_values[best].mean(-1) - got).min() < 1e-8
+    assert got <= env_values.max(0).mean() + 1e-9
+
+
+def test_performance_refuses_another_size():
+    with pytest.raises(ValueError, match=r"shape \[2, 2\]; legal .* \[3, 2\]"):
+        pve.performance(random_mdp(0, 2), random_mdp(0, 3))
