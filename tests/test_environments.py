@@ -77,7 +77,7 @@ def test_environments_by_name(tmp_path, rooms):
 
 @pytest.mark.parametrize("name", ["", "rooms", "gymnasium:", "map:", "map:nowhere.txt"])
 def test_unknown_names(name):
-    with pytest.raises(ValueError, match="legal are|cannot be read"):
+    with pytest.raises(ValueError, match=r"legal are|cannot be read"):
         make_environment(name)
     with pytest.raises(TypeError, match="environment is 3; legal are 'four-rooms'"):
         make_environment(3)

@@ -85,9 +85,7 @@ def test_the_environment_has_no_loss_in_single_precision(rooms, order):
     @jax.jit
     def losses(env, policies, values, targets, exact):
         reached = pve.bellman_power(env, policies, values, order)
-        return ((reached - targets) ** 2).sum(-1).mean(), pve.pve_loss(
-            env, policies, exact
-        )
+        return ((reached - targets) ** 2).sum(-1).mean(), pve.pve_loss(env, policies, exact)
 
     targets = pve.bellman_power(rooms.mdp, policies, values, order)
     ve, proper = losses(

@@ -174,9 +174,7 @@ def test_vmap_over_stacked_mdps():
     values = np.random.default_rng(0).normal(size=(4, 3))
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)
     got = jax.vmap(pve.bellman)(stacked, policies, values)
-    for world, policy, value, result in zip(
-        worlds, policies, values, got, strict=True
-    ):
+    for world, policy, value, result in zip(worlds, policies, values, got, strict=True):
         np.testing.assert_allclose(
             result, backups(world, policy, value, 1), rtol=0, atol=1e-5
         )

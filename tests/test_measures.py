@@ -130,9 +130,7 @@ def test_diameter_is_the_range_along_the_first_component():
 @given(seeds, st.integers(2, 9), st.integers(1, 9))
 def test_spread_is_the_rms_distance_between_pairs(seed, num, dimension):
     models = cloud(seed, num, dimension)
-    squares = [
-        ((models[i] - models[j]) ** 2).sum() for i in range(num) for j in range(i)
-    ]
+    squares = [((models[i] - models[j]) ** 2).sum() for i in range(num) for j in range(i)]
     assert pve.spread(models) == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-9)
 
 

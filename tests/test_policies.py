@@ -102,25 +102,29 @@ def replay(mdp, policies, covered=0.9):
 
 def test_path_step_by_step_with_the_same_coins():
     mdp = random_mdp(0, 6, 3, 0.9)
-    policies = improvement_path(KEY, mdp, 12, update_probability=0.5, covered=1.0)
+    # Values far above zero: a share of the gap is not a share of the optimum.
+    mdp = pve.MDP(mdp.reward + 5, mdp.transition, 0.9)
+    policies = improvement_path(KEY, mdp, 40, update_probability=0.2, covered=0.7)
     random = generator(KEY)
     optimum = pve.policy_iteration(mdp)[0].mean()
-    expected = []
-    while len(expected) < 12:
+    expected, paths = [], 0
+    while len(expected) < 40:
         actions = random.integers(3, size=6)
         value = long_run_value(mdp, np.eye(3)[actions])
         start = value.mean()
         expected.append(np.eye(3)[actions])
-        while len(expected) < 12:
-            coins = random.random(6) < 0.5
+        paths += 1
+        while len(expected) < 40:
+            coins = random.random(6) < 0.2
             each = [backup(mdp, np.eye(3)[[a] * 6], value) for a in range(3)]
             best, greedy = np.max(each, 0), np.argmax(each, 0)
             for s in np.flatnonzero(coins):
                 value[s], actions[s] = best[s], greedy[s]
             expected.append(np.eye(3)[actions])
             mean = long_run_value(mdp, expected[-1]).mean()
-            if mean - start >= 1.0 * (optimum - start) - 1e-12:
+            if mean - start >= 0.7 * (optimum - start):
                 break
+    assert paths > 3
     np.testing.assert_array_equal(policies, expected)
 
 
@@ -162,22 +166,23 @@ def test_published_paths_are_one_unfinished_path(rooms):
     assert means[-1] > 0.98 * 72.89057
 
 
-def test_perturbed_states_are_a_tenth(rooms):
-    base, each = 20, 30
+def test_perturbed_states_are_a_tenth():
+    mdp, base, each = small_map(), 60, 30
+    paths = improvement_path(jax.random.split(KEY, 3)[0], mdp, base)
     for kind in ("deterministic", "stochastic"):
-        policies = pve.improvement_policies(KEY, rooms.mdp, base, each, kind)
-        assert policies.shape == (base * each, 104, 4)
+        policies = pve.improvement_policies(KEY, mdp, base, each, kind)
+        assert policies.shape == (base * each, mdp.num_states, 4)
         assert policies.dtype == np.float32
         assert is_deterministic(policies).all() == (kind == "deterministic")
-        groups = policies.reshape(base, each, 104, 4)
-        # What most of a group agree on is the base policy.
-        common = np.eye(4)[np.median(groups.argmax(-1), 1).astype(int)]
-        differs = (groups != common[:, None]).any(-1)
+        groups = policies.reshape(base, each, mdp.num_states, 4)
+        differs = (groups != paths[:, None]).any(-1)
         expected = 0.1 if kind == "stochastic" else 0.1 * 3 / 4
         test = stats.binomtest(int(differs.sum()), differs.size, expected)
         assert test.pvalue > 1e-5
-        paths = improvement_path(jax.random.split(KEY, 3)[0], rooms.mdp, base)
-        np.testing.assert_array_equal(common, paths)
+        # Independently from state to state and from policy to policy.
+        for axes in ((0, 1), (0, 2)):
+            shares = differs.mean(axes)
+            assert np.abs(shares - expected).max() < 0.06
 
 
 def test_unperturbed_policies_are_the_path():

@@ -62,4 +62,6 @@ def test_recorded_performance_is_the_stored_models(results, rooms):
         recorded = results.performance.sel(order=math.inf, run=run).isel(step=-1)
         assert float(recorded) == pytest.approx(value, rel=1e-6)
         normalised = results.normalised_performance.sel(order=math.inf, run=run)
-        assert float(normalised[-1]) == pytest.approx((value - low) / (high - low), rel=1e-6)
+        assert float(normalised[-1]) == pytest.approx(
+            (value - low) / (high - low), rel=1e-6
+        )

@@ -101,9 +101,7 @@ def test_geometry_from_the_models(diameter, finished, order):
 
 
 def test_performance_from_the_models(diameter, capacity, finished, rooms):
-    low, high = (
-        diameter.attrs[f"{name}_performance"] for name in ("uniform", "optimal")
-    )
+    low, high = (diameter.attrs[f"{name}_performance"] for name in ("uniform", "optimal"))
     for order in ORDERS:
         for step in STEPS:
             model = pve.load_model(finished, "diameter", order=order, run=1, step=step)

@@ -6,7 +6,6 @@ import math
 import os
 import pickle
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -347,7 +346,7 @@ def test_other_configuration_is_refused_and_nothing_touched(
 def test_other_code_is_refused(finished, tmp_path, monkeypatch):
     folder = shutil.copytree(finished, tmp_path / "copy")
     monkeypatch.setattr("pve.provenance.code_hash", lambda: "other")
-    with pytest.raises(OtherConfiguration, match="code is '.*' there, 'other' here"):
+    with pytest.raises(OtherConfiguration, match=r"code is '.*' there, 'other' here"):
         compute(folder)
 
 

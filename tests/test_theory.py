@@ -492,9 +492,10 @@ def test_random_members_for_a_sample_of_policies_can_plan_badly(seed):
     sample = everything[:1]
     member = proper_member(env, sample, seed)
     best, planned, error = best_and_planned(env, member, everything)
-    assert np.abs(
-        long_run_value(member, sample[0]) - long_run_value(env, sample[0])
-    ).max() < 1e-8
+    assert (
+        np.abs(long_run_value(member, sample[0]) - long_run_value(env, sample[0])).max()
+        < 1e-8
+    )
     assert error > 1e-3  # and the bound by it still holds
     assert (best - planned).max() <= 2 * error + 1e-9
 
@@ -645,9 +646,7 @@ def test_free_reward_makes_rank_one_plan_perfectly(rooms):
     env = rooms.mdp
     best, policy = pve.policy_iteration(env)
     of_actions = env.reward + 0.99 * env.expect(best)
-    model = pve.MDP(
-        of_actions - 0.99 * best.mean(), np.full((104, 4, 104), 1 / 104), 0.99
-    )
+    model = pve.MDP(of_actions - 0.99 * best.mean(), np.full((104, 4, 104), 1 / 104), 0.99)
     assert np.linalg.matrix_rank(model.transition[:, 0]) == 1
     value, planned = pve.policy_iteration(model)
     np.testing.assert_allclose(value, best, rtol=1e-9)
@@ -697,9 +696,7 @@ def test_proper_residual_is_not_the_error_of_the_value(lazy):
     assert 6 < errors.mean() < 18
     assert 0.5 < np.median(errors) < 2
     # The order-k loss at v_π grows with k, from the residual's square to that of v.
-    losses = [
-        pve.ve_loss(near, env, policies[:200], values[:200], k) for k in (1, 30, 300)
-    ]
+    losses = [pve.ve_loss(near, env, policies[:200], values[:200], k) for k in (1, 30, 300)]
     assert losses[0] == pytest.approx(
         pve.pve_loss(near, policies[:200], values[:200]), rel=1e-6
     )

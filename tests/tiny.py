@@ -30,7 +30,7 @@ def data_files(folder, experiment, *parts):
     return {
         name: checksum
         for name, checksum in files(folder / experiment).items()
-        if name.endswith((".nc")) and "geometry" not in name
+        if name.endswith(".nc") and "geometry" not in name
         and all(part in name for part in parts)
     }  # fmt: skip
 

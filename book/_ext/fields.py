@@ -11,7 +11,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-FIELD = type(collections.namedtuple("Record", "field").field)  # noqa: PYI024
+FIELD = type(collections.namedtuple("Record", "field").field)
 
 
 def is_superfluous(

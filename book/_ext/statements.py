@@ -18,7 +18,7 @@ from sphinx.util.nodes import make_refnode
 Titles = dict[str, dict[str, str]]  # page -> label -> title, in the order of the page
 
 
-class statements_index(nodes.General, nodes.Element):  # noqa: N801 (docutils' style)
+class statements_index(nodes.General, nodes.Element):
     """Where the index will stand, once every page is read."""
 
 

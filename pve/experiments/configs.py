@@ -156,7 +156,7 @@ DIAMETER = {
         learning_rate=2e-2, decay="cosine", every=50, log_every=10,
     ),
     "quick": DiameterConfig(
-        orders=(1, 30, math.inf), runs=8, steps=8_000, batch=20, policies=2_000,
+        orders=(1, 30, math.inf), runs=6, steps=8_000, batch=20, policies=2_000,
         learning_rate=2e-2, decay="cosine", every=250, log_every=50,
     ),
     "standard": DiameterConfig(
@@ -175,8 +175,8 @@ CAPACITY = {
         learning_rate=3e-2, decay="cosine", every=100, log_every=10,
     ),
     "quick": CapacityConfig(
-        ranks=(20, 40, 60, 80, 104), runs=4, steps=4_000, batch=20, policies=4_000,
-        perturbations=10, learning_rate=3e-2, decay="cosine", every=400, log_every=50,
+        ranks=(20, 40, 60, 80, 104), runs=4, steps=3_000, batch=20, policies=4_000,
+        perturbations=10, learning_rate=3e-2, decay="cosine", every=300, log_every=50,
     ),
     "standard": CapacityConfig(
         runs=10, steps=20_000, batch=50, policies=20_000, perturbations=20,
