@@ -41,7 +41,7 @@ SETTINGS = {
     "steps": "steps",
     "learning_rate": "learning rate (Adam)",
     "decay": "its schedule",
-    "every": "steps between two snapshots",
+    "every": "steps between two snapshots or evaluations",
 }
 
 

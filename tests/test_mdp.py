@@ -74,6 +74,17 @@ ILLEGAL = {
     ),
     "ragged": ((REWARD, [[[1.0], [1.0, 0.0]]], 0.9), TypeError, ["transition"]),
     "words": (("reward", TRANSITION, 0.9), TypeError, ["reward", "real numbers"]),
+    "digits as words": (
+        ([["1", "0"], ["0", "2"]], TRANSITION, 0.9),
+        TypeError,
+        ["reward", "real numbers"],
+    ),
+    "discount a word": ((REWARD, TRANSITION, "0.9"), TypeError, ["'0.9'", "[0, 1)"]),
+    "complex array": (
+        (np.array(REWARD) + 1j, TRANSITION, 0.9),
+        TypeError,
+        ["reward", "real numbers"],
+    ),
     "complex": (([[1j, 0], [0, 0]], TRANSITION, 0.9), TypeError, ["reward", "real"]),
     "integers on the device": (
         (jnp.ones((2, 2), int), TRANSITION, 0.9),
