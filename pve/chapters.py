@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import threadpoolctl
 import xarray as xr
 
 from pve import plots, provenance, results, runner, store
@@ -27,7 +28,7 @@ _SHELL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
 
 
 def begin(namespace: dict[str, Any]) -> tuple[int, str]:
-    """Check a chapter's parameters and set the style of its figures.
+    """Check a chapter's parameters, set its figures' style and its threads.
 
     Papermill accepts any parameter's name, mistyped ones too; so this is called right
     after the parameters' cell, when the namespace holds nothing else.
@@ -50,6 +51,8 @@ def begin(namespace: dict[str, Any]) -> tuple[int, str]:
             raise ValueError(f"parameter {name!r} is unknown; legal are 'seed', 'preset'")
     seed = check_seed(namespace["seed"])
     preset = check_preset(os.environ.get("PVE_PRESET") or namespace["preset"])
+    # The matrices here are small: more threads would only wait for one another.
+    threadpoolctl.threadpool_limits(1)
     plots.use_style()
     mpl.rcParams["figure.max_open_warning"] = 0
     _draw_vectors()

@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from pve import plots
 from pve.experiments.configs import Config
@@ -128,6 +129,7 @@ def spreads(results: xr.Dataset) -> Figure:
     axes[0].set_yscale("log")
     axes[1].set(xlabel="loss of that order, median over runs", xscale="log")
     axes[1].invert_xaxis()
+    axes[1].xaxis.set_minor_formatter(NullFormatter())  # they would overlap
     _outside_legend(figure, axes[0], len(results.order))
     return _sign(figure, provenance(results) + "; right: dots mark the end of training")
 
