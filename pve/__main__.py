@@ -8,39 +8,43 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 MUCH = 1e9  # bytes: from here on a command says first how much it will write
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
+
+
 def _order(text: str) -> int | float:
-    if text in ("inf", "∞"):
-        return math.inf
-    try:
-        return int(text)
-    except ValueError:
-        pass
+    from pve.bellman import check_order
+
     try:
         number = float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"order is {text!r}; legal are the integers 1, 2, 3, … and inf"
         ) from None
-    return _legal_order(number)
-
-
-def _legal_order(number: float) -> int | float:
-    from pve.bellman import check_order
-
     try:
         return check_order(number)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}; legal are integers") from None
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pve",
         description="Proper value equivalence: the experiments of Grimm et al. (2021).",
     )
@@ -68,15 +72,17 @@ def _parser() -> argparse.ArgumentParser:
             )
         else:
             command.add_argument("--modes", nargs="+", metavar="MODE", help="det and stoch")
-            command.add_argument("--ranks", nargs="+", type=int, metavar="D", help="1 … S")
-        command.add_argument("--runs", type=int, metavar="N", help="runs of each kind")
-        command.add_argument("--steps", type=int, metavar="N", help="of training")
-        command.add_argument("--batch", type=int, metavar="N", help="pairs in a batch")
+            command.add_argument(
+                "--ranks", nargs="+", type=_integer, metavar="D", help="1 … S"
+            )
+        command.add_argument("--runs", type=_integer, metavar="N", help="runs of each kind")
+        command.add_argument("--steps", type=_integer, metavar="N", help="of training")
+        command.add_argument("--batch", type=_integer, metavar="N", help="pairs in a batch")
         command.add_argument(
-            "--policies", type=int, metavar="N", help="policies in a run's data"
+            "--policies", type=_integer, metavar="N", help="policies in a run's data"
         )
         command.add_argument(
-            "--every", type=int, metavar="N", help="steps between two snapshots"
+            "--every", type=_integer, metavar="N", help="steps between two snapshots"
         )
         command.add_argument(
             "--env", help="four-rooms (default), gymnasium:NAME or map:FILE"
@@ -105,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
                 help="train these runs again and compare, such as diameter/order=30/run=7",
             )
     bench = commands.add_parser("bench", help="measure speed against the plain way")
-    bench.add_argument("--repeats", type=int, default=5, help="medians of so many (5)")
+    bench.add_argument("--repeats", type=_integer, default=5, help="medians of so many (5)")
     return parser
 
 
@@ -144,8 +150,9 @@ def _seed(text: str) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pve.runner import forecast, run_experiment
+    from pve.runner import check_engine, forecast, run_experiment
 
+    check_engine(arguments.engine)
     seed = _seed(arguments.seed)
     config = _config(arguments)
     name, data_dir = arguments.command, arguments.data_dir
@@ -245,6 +252,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError) as error:
         print(f"pve {arguments.command}: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        print(f"pve {arguments.command}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -31,9 +31,12 @@ def as_array(name: str, value: Any) -> Array:
             raise TypeError(f"{name} has dtype {value.dtype}; legal are real floats")
         return value
     try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of unequal length
         raise TypeError(f"{name} is no array of real numbers: {error}") from None
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} is no array of real numbers: its dtype is {array.dtype}")
+    return array.astype(np.float64)
 
 
 def is_traced(*arrays: Any) -> bool:
@@ -180,12 +183,15 @@ class MDP:
 
 def check_discount(discount: Any) -> float:
     """Return the discount as a float; raise unless 0 ≤ discount < 1."""
+    legal = "legal are numbers in [0, 1)"
+    if isinstance(discount, str):
+        raise TypeError(f"discount is {discount!r}; {legal}")
     try:
         number = float(discount)
     except (TypeError, ValueError):
-        raise TypeError(f"discount is {discount!r}; legal are numbers in [0, 1)") from None
+        raise TypeError(f"discount is {discount!r}; {legal}") from None
     if not 0 <= number < 1:
-        raise ValueError(f"discount is {number:g}; legal are numbers in [0, 1)")
+        raise ValueError(f"discount is {number:g}; {legal}")
     return number
 
 

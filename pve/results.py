@@ -62,7 +62,7 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
         run.curves().assign_coords(run.coordinates).expand_dims(list(module.DIMENSIONS))
         for run in finished
     ]
-    dataset = xr.combine_by_coords(curves, combine_attrs="drop")
+    dataset = xr.combine_by_coords(curves, join="outer", combine_attrs="drop")
     assert isinstance(dataset, xr.Dataset)
     uniform, optimal = performance_limits(make_environment(configuration["env"]))
     dataset["normalised_performance"] = (dataset.performance - uniform) / (

@@ -29,6 +29,7 @@ from pve.policies import check_seed
 from pve.resumable import Assignment, End, attempt
 
 ENGINES = ("local", "ray")
+GRACE_SECONDS = 1.5  # after Ctrl-C, for the checkpoints to be written
 
 
 class Report(NamedTuple):
@@ -119,6 +120,16 @@ def _checked(experiment: str, config: Config, seed: int) -> tuple[Any, MDP]:
     return module, env
 
 
+def check_engine(engine: str) -> None:
+    """Raise a ``ValueError`` unless the engine is known and installed."""
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}; legal are {', '.join(map(repr, ENGINES))}")
+    if engine == "ray":
+        from pve import cluster  # an optional extra: only those who ask for it need it
+
+        cluster.require()
+
+
 def run_experiment(
     experiment: str,
     config: Config,
@@ -150,13 +161,8 @@ def run_experiment(
         configuration.
       KeyboardInterrupt: on Ctrl-C, after the runs have written their checkpoints.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"engine is {engine!r}; legal are {', '.join(map(repr, ENGINES))}")
+    check_engine(engine)
     module, env = _checked(experiment, config, seed)
-    if engine == "ray":
-        from pve import cluster  # an optional extra: only those who ask for it need it
-
-        cluster.require()
     folder = ExperimentFolder(data_dir, experiment)
     wanted = identity(experiment, config, seed, fingerprint(env))
     folder.claim(wanted)
@@ -169,6 +175,8 @@ def run_experiment(
     bar = _Progress(experiment, config.steps, due, shown=progress)
     with bar:
         if engine == "ray":
+            from pve import cluster
+
             cluster.compute_on_cluster(assignment, due, bar, stop, address)
         else:
             _compute_in_threads(assignment, due, bar, stop)
@@ -222,32 +230,32 @@ def _compute_in_threads(
     for task in due:
         todo.put(task)
 
-    def work() -> None:
-        while not stop.is_set():
-            try:
+    def work(done: threading.Event) -> None:
+        try:
+            while not stop.is_set():
                 task = todo.get_nowait()
-            except queue.Empty:
-                return
-            bar.ended(
-                task, attempt(assignment, task, stop, functools.partial(bar.advanced, task))
-            )
+                advanced = functools.partial(bar.advanced, task)
+                bar.ended(task, attempt(assignment, task, stop, advanced))
+        except queue.Empty:
+            pass
+        finally:
+            done.set()
 
-    workers = [
-        threading.Thread(target=work, daemon=True) for _ in range(os.cpu_count() or 1)
-    ]
+    # A join that Ctrl-C interrupts takes its thread for ended (Python 3.11), hence events.
+    ends = [threading.Event() for _ in range(os.cpu_count() or 1)]
     # One thread of linear algebra in each run: runs are what fills the cores.
     with threadpoolctl.threadpool_limits(1):
-        for worker in workers:
-            worker.start()
+        for done in ends:
+            threading.Thread(target=work, args=(done,), daemon=True).start()
         try:
-            for worker in workers:
-                while worker.is_alive():  # a join without limit would ignore Ctrl-C
-                    worker.join(0.1)
+            for done in ends:
+                while not done.wait(0.1):  # a wait without limit would ignore Ctrl-C
+                    pass
         except KeyboardInterrupt:
             stop.set()
-            deadline = time.monotonic() + 1.5
-            for worker in workers:
-                worker.join(max(0.0, deadline - time.monotonic()))
+            deadline = time.monotonic() + GRACE_SECONDS
+            for done in ends:
+                done.wait(max(0.0, deadline - time.monotonic()))
             raise
 
 

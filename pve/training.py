@@ -329,7 +329,7 @@ def train(
     >>> env = pve.MDP([[1.0, 0.0], [0.0, 2.0]], [[[0, 1], [1, 0]], [[1, 0], [0, 1]]], 0.9)
     >>> recipe = pve.Recipe(steps=2000, learning_rate=1e-2, decay="cosine")
     >>> trained = pve.train(jax.random.key(0), env, recipe=recipe, num_policies=100)
-    >>> bool(trained.losses[0, -1] < 1e-3)
+    >>> bool(trained.losses[0, -1] < 0.01 * trained.losses[0, 0])
     True
     """
     order = check_order(order)

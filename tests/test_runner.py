@@ -6,9 +6,11 @@ import math
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -200,6 +202,25 @@ def test_interrupted_runs_end_with_the_same_bits(
     assert len(ours) == 2 * len(report.finished)
     assert ours.items() <= data_files(finished, experiment).items()
     assert verify(tmp_path) == []
+
+
+def test_ctrl_c_waits_for_the_checkpoint(finished, tmp_path, monkeypatch):
+    original = training.run
+
+    def interrupting(*arguments, **options):
+        for chunk in original(*arguments, **options):
+            yield chunk
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.5)  # the run is still at work when the interrupt is seen
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resumable, "run", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            compute(tmp_path, config=ONE)
+    assert len(list(tmp_path.rglob("checkpoint-*.nc"))) == 1
+    assert compute(tmp_path, config=ONE).computed == ["order=inf/run=0"]
+    expected = data_files(finished, "diameter", "order=inf/run=0/")
+    assert data_files(tmp_path, "diameter") == expected
 
 
 def test_stop_before_the_start_computes_nothing(tmp_path):
