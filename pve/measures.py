@@ -8,6 +8,7 @@ whole cost of an SVD saved.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -68,6 +69,23 @@ def _check_models(models: Array, fewest: int) -> np.ndarray:
     return models
 
 
+def _blocks(length: int, width: int = 1024) -> Iterator[slice]:
+    """Columns a block at a time: 120 models in float64 then stay in cache."""
+    return (slice(start, start + width) for start in range(0, length, width))
+
+
+def _mean_and_gram(models: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean model ``[D]`` and the Gram matrix ``[N, N]`` of the centred ones."""
+    mean = np.empty(models.shape[1])
+    gram = np.zeros((len(models), len(models)))
+    for columns in _blocks(models.shape[1]):
+        block = models[:, columns].astype(np.float64)
+        mean[columns] = block.mean(0)
+        block -= mean[columns]
+        gram += block @ block.T
+    return mean, gram
+
+
 def principal_components(models: Array, num: int = 2) -> PrincipalComponents:
     """Fit principal components by the Gram matrix.
 
@@ -84,17 +102,19 @@ def principal_components(models: Array, num: int = 2) -> PrincipalComponents:
     models = _check_models(models, 2)
     if not 1 <= num <= len(models):
         raise ValueError(f"num is {num}; legal are the integers 1 … {len(models)}")
-    mean = models.mean(0, dtype=np.float64)
-    centred = models - mean
-    squares, vectors = np.linalg.eigh(centred @ centred.T)
+    mean, gram = _mean_and_gram(models)
+    squares, vectors = np.linalg.eigh(gram)
     squares, vectors = np.maximum(squares[::-1][:num], 0), vectors[:, ::-1][:, :num]
     scores = vectors * np.sqrt(squares)
     scores *= np.sign(scores[np.abs(scores).argmax(0), np.arange(num)] + 1e-300)
     # Scores are centred @ directionsᵀ, so the directions are their regression back.
+    regression = np.zeros((num, models.shape[1]))
+    for columns in _blocks(models.shape[1]):
+        regression[:, columns] = scores.T @ (models[:, columns] - mean[columns])
     directions = np.divide(
-        scores.T @ centred,
+        regression,
         squares[:, None],
-        out=np.zeros((num, models.shape[1])),
+        out=np.zeros_like(regression),
         where=squares[:, None] > 1e-12 * max(squares[0], 1e-300),
     )
     return PrincipalComponents(mean, directions, scores, squares / len(models))

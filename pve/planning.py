@@ -122,19 +122,27 @@ def policy_iteration(mdp: MDP) -> tuple[np.ndarray, np.ndarray]:
     """
     mdp = exact(mdp)
     states = np.arange(mdp.num_states)
-    identity = np.eye(mdp.num_states)
     actions = mdp.reward.argmax(-1)
     while True:
-        value = np.linalg.solve(
-            identity - mdp.discount * mdp.transition[states, actions],
-            mdp.reward[states, actions],
-        )
+        value = _follow(mdp.reward, mdp.transition, mdp.discount, actions)
         action_values = mdp.reward + mdp.discount * mdp.expect(value)
         slack = TIE * np.abs(action_values).max()
         better = action_values.max(-1) > action_values[states, actions] + slack
         if not better.any():
             return value, np.eye(mdp.num_actions)[_greedy_actions(mdp, value)]
         actions = np.where(better, action_values.argmax(-1), actions)
+
+
+def _follow(
+    reward: Array, transition: Array, discount: float, actions: np.ndarray
+) -> np.ndarray:
+    """The exact value of always taking ``actions[s]`` in s, ``[S]``."""
+    states = np.arange(len(actions))
+    chain = np.asarray(transition[states, actions], np.float64)
+    chain /= chain.sum(-1, keepdims=True)
+    system = chain * -discount
+    system[states, states] += 1
+    return np.linalg.solve(system, np.asarray(reward[states, actions], np.float64))
 
 
 def performance(model: Any, env: MDP) -> float:
@@ -158,4 +166,6 @@ def performance(model: Any, env: MDP) -> float:
             f"model has reward of shape {list(np.shape(model.reward))}; legal with this "
             f"environment is {list(np.shape(env.reward))}"
         )
-    return float(policy_value(env, policy_iteration(model)[1]).mean())
+    actions = policy_iteration(model)[1].argmax(-1)
+    reward, transition = np.asarray(env.reward), np.asarray(env.transition)
+    return float(_follow(reward, transition, float(env.discount), actions).mean())

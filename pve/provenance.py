@@ -11,44 +11,58 @@ import ast
 import functools
 import os
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 from pve.store import sha256
 
 PACKAGE = Path(__file__).parent
-# What prints, draws, stores or schedules cannot change a number; all else may.
-NOT_NUMERICAL = {
-    "__init__.py",
-    "__main__.py",
-    "audit.py",
-    "bench.py",
-    "chapters.py",
-    "cluster.py",
-    "figures.py",
-    "folders.py",
-    "plain.py",
-    "plots.py",
-    "provenance.py",
-    "results.py",
-    "runner.py",
-    "store.py",
-}
+ROOT = "pve.resumable"  # computes a run, with all that it imports
+# What stores a run cannot change its numbers; settings and environment are compared by
+# their own values.
+NOT_NUMERICAL = {"pve.store", "pve.folders", "pve.experiments.configs"}
 VERSIONED = ("jax", "jaxlib", "numpy")
 
 
 @functools.cache
 def code_hash() -> str:
-    """A short hash of the numerical code of the package."""
-    parts = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if path.name not in NOT_NUMERICAL:
-            parts.append(f"{path.relative_to(PACKAGE).as_posix()}\n{_meaning(path)}")
+    """A short hash of the code that decides a run's numbers."""
+    parts = [f"{name}\n{_meaning(_tree(name))}" for name in numerical_modules()]
     return sha256("\n".join(parts).encode())[:16]
 
 
-def _meaning(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def numerical_modules() -> list[str]:
+    """The modules that decide a run's numbers: what computes it and all it imports."""
+    found: set[str] = set()
+    waiting = [ROOT]
+    while waiting:
+        name = waiting.pop()
+        if name not in found | NOT_NUMERICAL:
+            found.add(name)
+            waiting.extend(_imports(_tree(name)))
+    return sorted(found)
+
+
+def _file(name: str) -> Path:
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _tree(name: str) -> ast.Module:
+    return ast.parse(_file(name).read_text(encoding="utf-8"))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Modules of this package that a module imports: always ``from pve… import …``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pve"):
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [name for name in inner if _file(name).exists()]
+            yield from modules or [str(node.module)]
+
+
+def _meaning(tree: ast.Module) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
