@@ -8,6 +8,7 @@ same losses as `pve.losses`, written independently of them.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import time
@@ -19,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import threadpoolctl
 
 Array = Any
 
@@ -112,28 +114,39 @@ def train_plainly(
     batch: int,
     learning_rate: float = 1e-3,
     warm_up: int = 0,
-) -> tuple[float, float]:
+) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
     """Train one model in a Python loop.
 
     Returns:
-      Seconds after the first ``warm_up`` steps, and the mean loss of the last thousand
-      (or all) steps.
+      Seconds after the first ``warm_up`` steps, and the model's reward and transition.
     """
     random = np.random.default_rng(0)
     states, actions = env[0].shape
     params = initial_parameters(random, states, actions, rank)
     step, init = make_step(env, order, rank, learning_rate)
-    state, losses, start = init(params), [], time.perf_counter()
+    state, start = init(params), time.perf_counter()
     for i in range(warm_up + steps):
         if i == warm_up:
             jax.block_until_ready(params)
             start = time.perf_counter()
         rows = random.integers(len(policies), size=batch)
-        params, state, value = step(params, state, policies[rows], values[rows])
-        if i >= warm_up + steps - 1000:
-            losses.append(value)
+        params, state, _ = step(params, state, policies[rows], values[rows])
     jax.block_until_ready(params)
-    return time.perf_counter() - start, float(np.mean(jax.device_get(losses)))
+    seconds = time.perf_counter() - start
+    reward, transition = (softmax_model if rank is None else low_rank_model)(params)
+    return seconds, (np.asarray(reward), np.asarray(transition))
+
+
+def proper_run(
+    env: tuple[np.ndarray, np.ndarray, float], policies: np.ndarray, *, steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A whole k = ∞ run: the policies' values, then Adam at 1e-3, batches of 50.
+
+    Returns:
+      The model's reward and transition.
+    """
+    values = exact_values(env, policies).astype(np.float32)
+    return train_plainly(env, policies, values, math.inf, None, steps=steps, batch=50)[1]
 
 
 def exact_values(
@@ -150,36 +163,70 @@ def exact_values(
 
 
 def performance_by_value_iteration(
-    model: tuple[np.ndarray, np.ndarray, float], env: tuple[np.ndarray, np.ndarray, float]
+    model: tuple[np.ndarray, np.ndarray, float],
+    env: tuple[np.ndarray, np.ndarray, float],
+    *,
+    compiled: bool,
 ) -> float:
-    """Mean true value of a model's policy: value iteration until changes are ≤ 1e-4."""
-    return float(_performance(*model, *env))
+    """Mean true value of a model's policy: value iteration until changes are ≤ 1e-4.
+
+    Args:
+      model: reward, transition and discount.
+      env: likewise.
+      compiled: the loop over backups is compiled too, not only the backup.
+    """
+    iterate = _iterate_compiled if compiled else _iterate
+    tables = [jnp.asarray(x, jnp.float32) for x in model]
+    best = iterate(_optimality_backup, *tables)
+    actions = np.asarray(_action_values(best, *tables).argmax(-1))
+    rows = np.arange(len(actions))
+    chosen = env[0][rows, actions], env[1][rows, actions], env[2]
+    values = iterate(_policy_backup, *(jnp.asarray(x, jnp.float32) for x in chosen))
+    return float(values.mean())
 
 
-@jax.jit
-def _performance(
-    reward: Array, transition: Array, discount: float,
-    env_reward: Array, env_transition: Array, env_discount: float,
-) -> Array:  # fmt: skip
-    def iterate(backup: Callable[[Array], Array]) -> Array:
-        def unfinished(carry: Any) -> Array:
-            return jnp.abs(carry[0] - carry[1]).max() > 1e-4
+def _action_values(
+    values: Array, reward: Array, transition: Array, discount: float
+) -> Array:
+    return reward + discount * transition @ values
 
-        start = jnp.zeros(len(reward)), jnp.full(len(reward), jnp.inf)
-        return jax.lax.while_loop(
-            unfinished, lambda carry: (backup(carry[0]), carry[0]), start
-        )[0]
 
-    best = iterate(lambda v: (reward + discount * transition @ v).max(-1))
-    actions = (reward + discount * transition @ best).argmax(-1)
-    rows = jnp.arange(len(actions))
-    chain, gain = env_transition[rows, actions], env_reward[rows, actions]
-    return iterate(lambda v: gain + env_discount * chain @ v).mean()
+def _optimality_backup(values: Array, *model: Any) -> Array:
+    return _action_values(values, *model).max(-1)
+
+
+def _policy_backup(values: Array, gain: Array, chain: Array, discount: float) -> Array:
+    return gain + discount * chain @ values
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _backup(backup: Callable[..., Array], values: Array, *rest: Any) -> tuple[Array, Array]:
+    new = backup(values, *rest)
+    return new, jnp.abs(new - values).max()
+
+
+def _iterate(backup: Callable[..., Array], *rest: Any) -> Array:
+    values, change = jnp.zeros(len(rest[0])), math.inf
+    while change > 1e-4:
+        values, change = _backup(backup, values, *rest)
+    return values
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _iterate_compiled(backup: Callable[..., Array], *rest: Any) -> Array:
+    def unfinished(carry: Any) -> Array:
+        return carry[1] > 1e-4
+
+    start = jnp.zeros(len(rest[0])), jnp.array(math.inf)
+    return jax.lax.while_loop(
+        unfinished, lambda carry: _backup(backup, carry[0], *rest), start
+    )[0]
 
 
 def serve(connection: Connection, core: int) -> None:
     """A process on one core that answers (function, arguments) with seconds or results."""
     os.sched_setaffinity(0, {core})
+    threadpoolctl.threadpool_limits(1)  # more threads on one core would only wait
     while (request := connection.recv()) is not None:
         function, args, kwargs = request
         connection.send(function(*args, **kwargs))

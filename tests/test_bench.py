@@ -1,0 +1,57 @@
+"""The plain way does the same work as the library: else their ratio means nothing."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+
+import pve
+from pve import plain
+
+
+@pytest.fixture(scope="module")
+def rooms():
+    return pve.four_rooms().mdp
+
+
+def table(mdp):
+    return np.asarray(mdp.reward), np.asarray(mdp.transition), float(mdp.discount)
+
+
+@pytest.mark.parametrize("order", [1, 3, math.inf])
+@pytest.mark.parametrize("rank", [None, 5])
+def test_losses_agree(rooms, order, rank):
+    policies = pve.random_policies(jax.random.key(0), 7, 104, 4)
+    values = pve.policy_value(rooms, policies).astype(np.float32)
+    if order != math.inf:
+        values = np.asarray(jax.random.uniform(jax.random.key(1), values.shape))
+    params = plain.initial_parameters(np.random.default_rng(0), 104, 4, rank)
+    form = plain.softmax_model if rank is None else plain.low_rank_model
+    model = pve.MDP(*map(np.asarray, form(params)), 0.99)
+    step, init = plain.make_step(table(rooms), order, rank, 1e-3)
+    got = step(params, init(params), np.asarray(policies), values)[2]
+    if order == math.inf:
+        expected = pve.pve_loss(model, policies, values)
+    else:
+        expected = pve.ve_loss(model, rooms, policies, values, order)
+    assert float(got) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_exact_values_agree(rooms):
+    policies = np.asarray(pve.random_policies(jax.random.key(0), 5, 104, 4), float)
+    policies /= policies.sum(-1, keepdims=True)
+    np.testing.assert_allclose(
+        plain.exact_values(table(rooms), policies),
+        pve.policy_value(rooms, policies),
+        rtol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_performances_agree(rooms, compiled):
+    got = plain.performance_by_value_iteration(
+        table(rooms), table(rooms), compiled=compiled
+    )
+    # Backups stop at changes of 1e-4, so values are within 1e-4 γ / (1 − γ), and float32.
+    assert got == pytest.approx(pve.performance(rooms, rooms), abs=0.02)
