@@ -8,6 +8,7 @@ is the plain way.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import multiprocessing
 import os
@@ -206,15 +207,16 @@ def _analysis_rows(env: MDP, everywhere: Any, repeats: int) -> Iterator[Row]:
         ("performance of a model (against jitted backups from a Python loop)", False),
         ("performance of a model (against a whole compiled loop)", True),
     ):
+        theirs = functools.partial(
+            _timed_everywhere, everywhere, _plain_performances, *tables, compiled
+        )
         yield _row(
             work,
             PERFORMANCES,
             lambda: _everywhere(
                 lambda: [performance(model, env) for _ in range(PERFORMANCES)]
             ),
-            lambda compiled=compiled: _timed_everywhere(
-                everywhere, _plain_performances, *tables, compiled
-            ),
+            theirs,
             repeats,
         )
     models = random.normal(size=(120, states * actions * (states + 1))).astype(np.float32)

@@ -7,7 +7,7 @@
       plan.json                   the runs that were ever asked for
       order=30/run=7/
         checkpoint-<checksum>.nc  while the run goes on
-        snapshots-000.nc …        shards of snapshots, each written when it is full
+        snapshots-000-<checksum>.nc …   shards of snapshots, each written when full
         curves.nc                 losses and measures, written at the end
         record.json               checksums, versions, machine: written last
         failure.json              instead, if the run failed
@@ -32,7 +32,7 @@ from pve import provenance, store
 from pve.experiments.configs import Config
 from pve.experiments.job import Task
 
-FORMAT = 1
+FORMAT = 2
 SHARD = 20  # snapshots in a file: 3.5 MB at Four Rooms' size
 
 
@@ -234,18 +234,31 @@ class RunFolder:
         return None
 
     def save_shard(self, index: int, steps: np.ndarray, arrays: dict[str, Any]) -> str:
-        """Write one shard of snapshots; return its file's name."""
-        name = f"snapshots-{index:03d}.nc"
-        store.write_dataset(self.path / name, _snapshot_dataset(steps, arrays))
+        """Write one shard of snapshots; return its file's name, which tells its checksum."""
+        content = store.encode_dataset(_snapshot_dataset(steps, arrays))
+        name = f"snapshots-{index:03d}-{store.sha256(content)[:16]}.nc"
+        store.write_bytes(self.path / name, content)
         return name
 
     # A run at its end ---------------------------------------------------------------
 
     def finish(self, curves: xr.Dataset, shards: list[str], facts: dict[str, Any]) -> None:
-        """Write the curves, then the record, and drop what only a run on its way needs."""
+        """Write the curves, then the record, and drop what only a run on its way needs.
+
+        Raises:
+          store.CorruptFile: a shard was damaged since it was written; it is dropped with
+            the checkpoints, so that running again computes the run anew.
+        """
         checksums = {"curves.nc": store.write_dataset(self.path / "curves.nc", curves)}
         for name in shards:
             checksums[name] = store.sha256((self.path / name).read_bytes())
+            if not Path(name).stem.endswith(f"-{checksums[name][:16]}"):
+                for path in (self.path / name, *self.checkpoints()):
+                    path.unlink()
+                raise store.CorruptFile(
+                    f"{self.path / name}: damaged while the run went on; running again "
+                    "computes the run anew"
+                )
         store.write_record(
             self.record_path,
             {

@@ -186,7 +186,7 @@ def performance_by_value_iteration(
 
 
 def _action_values(
-    values: Array, reward: Array, transition: Array, discount: float
+    values: Array, reward: Array, transition: Array, discount: Array
 ) -> Array:
     return reward + discount * transition @ values
 

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from pve import resumable, runner, store, training
 from pve.audit import retrain, verify
 from pve.environments import make_environment
 from pve.experiments import capacity, diameter
-from pve.folders import OtherConfiguration
+from pve.folders import OtherConfiguration, RunFolder
 from pve.results import status
 from pve.runner import forecast, run_experiment
 
@@ -56,20 +57,22 @@ def stop_after(chunks, monkeypatch):
 
 
 def test_the_whole_folder_is_what_was_asked_for(finished):
-    names = set(data_files(finished, "diameter"))
-    assert names == {
-        f"order={order}/run={run}/{name}.nc"
+    def names(experiment):  # a snapshot's file is named by its checksum too
+        found = data_files(finished, experiment)
+        return {re.sub(r"-[0-9a-f]{16}\.nc$", "", name) for name in found}
+
+    assert names("diameter") == {
+        f"order={order}/run={run}/{name}"
         for order in (1, "inf")
         for run in (0, 1)
-        for name in ("curves", "snapshots-000")
+        for name in ("curves.nc", "snapshots-000")
     }
-    names = set(data_files(finished, "capacity"))
-    assert names == {
-        f"mode={mode}/rank={rank}/run={run}/{name}.nc"
+    assert names("capacity") == {
+        f"mode={mode}/rank={rank}/run={run}/{name}"
         for mode in ("deterministic", "stochastic")
         for rank in (2, 20)
         for run in (0, 1)
-        for name in ("curves", "snapshots-000")
+        for name in ("curves.nc", "snapshots-000")
     }
 
 
@@ -265,22 +268,49 @@ def test_snapshots_are_stored_in_shards(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(resumable, "SHARD", 2)
     compute(tmp_path, config=ONE)
     run = tmp_path / "diameter" / "order=inf" / "run=0"
-    parts = [store.read_dataset(run / f"snapshots-00{i}.nc") for i in (0, 1)]
+    parts = [shard(run, i) for i in (0, 1)]
     assert [part.step.values.tolist() for part in parts] == [[0, 20], [40]]
-    whole = store.read_dataset(
-        finished / "diameter" / "order=inf" / "run=0" / "snapshots-000.nc"
-    )
+    whole = shard(finished / "diameter" / "order=inf" / "run=0", 0)
     for part in parts:
         assert part.identical(whole.sel(step=part.step))
+
+
+def shard(run, index):
+    (path,) = run.glob(f"snapshots-{index:03d}-*.nc")
+    return store.read_dataset(path)
+
+
+@pytest.mark.parametrize("kind", ["truncated", "flipped", "emptied"])
+def test_shard_damaged_on_the_way_fails_the_run(finished, tmp_path, monkeypatch, kind):
+    # Written at step 20, damaged before the end: it must not be recorded as sound.
+    monkeypatch.setattr(resumable, "SHARD", 2)
+    original = RunFolder.finish
+
+    def finish(self, *arguments):
+        damage(next(self.path.glob("snapshots-000-*.nc")), kind)
+        original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "finish", finish)
+        report = compute(tmp_path, config=ONE)
+    (message,) = report.failed.values()
+    assert "snapshots-000" in message and "damaged while the run went on" in message
+    assert compute(tmp_path, config=ONE).computed == ["order=inf/run=0"]
+    assert verify(tmp_path) == []
+    whole = shard(finished / "diameter" / "order=inf" / "run=0", 0)
+    assert shard(tmp_path / "diameter" / "order=inf" / "run=0", 1).identical(
+        whole.sel(step=[40])
+    )
 
 
 # Killed ------------------------------------------------------------------------------
 
 # A program that computes one run. Each of its processes is killed when it is about to
-# give its n-th file its name: nothing is cleaned up, the temporary file stays. They are
-# forked before JAX has started anything, which saves importing it each time.
+# give its n-th file its name (an integer: nothing is cleaned up, the temporary file
+# stays) or after so many seconds (a float, if it has not ended before). They are forked
+# before JAX has started anything, which saves importing it each time.
 PROGRAM = """
-import os, pickle, signal, sys
+import os, pickle, signal, sys, threading
 from pve import resumable
 from pve.runner import run_experiment
 resumable.CHECKPOINT_SECONDS = -1
@@ -295,6 +325,10 @@ def compute(last):
             os.kill(os.getpid(), signal.SIGKILL)
         replace(*arguments)
     os.replace = counting
+    if isinstance(last, float):
+        kill = threading.Timer(last, os.kill, (os.getpid(), signal.SIGKILL))
+        kill.daemon = True
+        kill.start()
     report = run_experiment("diameter", config, seed, folder, progress=False)
     assert not report.failed, report.failed
 
@@ -303,14 +337,15 @@ for last in kills:
     if process == 0:
         compute(last)
         os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert status == -signal.SIGKILL or (status == 0 and isinstance(last, float)), status
 if not kills:
     compute(None)
 """
 
 
-def child(folder, kills=(), environment=None):
-    task = pickle.dumps((ONE, SEED, str(folder), kills)).hex()
+def child(folder, kills=(), environment=None, config=ONE):
+    task = pickle.dumps((config, SEED, str(folder), kills)).hex()
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, task],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {}),
@@ -329,8 +364,20 @@ def test_killed_again_and_again_ends_with_the_same_bits(finished, tmp_path):
     assert data_files(tmp_path, "diameter") == expected
     assert verify(tmp_path) == []
     run = tmp_path / "diameter" / "order=inf" / "run=0"
-    left = {path.name for path in run.iterdir()} - {".lock"}
-    assert left == {"curves.nc", "snapshots-000.nc", "record.json"}
+    left = {path.name.partition("-")[0] for path in run.iterdir()} - {".lock"}
+    assert left == {"curves.nc", "snapshots", "record.json"}
+
+
+def test_killed_at_random_times_ends_with_the_same_bits(tmp_path):
+    # Enough chunks, each with a checkpoint, that most of the times fall between them.
+    longer = dataclasses.replace(ONE, steps=2000)
+    times = np.random.default_rng(SEED).uniform(0.5, 6, 5).tolist()
+    child(tmp_path / "killed", times, config=longer)
+    compute(tmp_path / "killed", config=longer)
+    compute(tmp_path / "alone", config=longer)
+    killed, alone = (data_files(tmp_path / x, "diameter") for x in ("killed", "alone"))
+    assert killed == alone
+    assert verify(tmp_path / "killed") == []
 
 
 # Folders ----------------------------------------------------------------------------
@@ -530,10 +577,11 @@ def test_verify_finds_nothing_in_sound_data(finished):
 def test_verify_finds_every_damaged_file(copy):
     runs = [f"order={order}/run={run}" for order in (1, "inf") for run in (0, 1)]
     damaged = [
-        f"{run}/{name}"
-        for name in ("curves.nc", "snapshots-000.nc")
+        path.relative_to(copy / "diameter").as_posix()
+        for pattern in ("curves.nc", "snapshots-000-*.nc")
         for run in runs
-    ]  # fmt: skip
+        for path in (copy / "diameter" / run).glob(pattern)
+    ]
     kinds = ["truncated", "flipped", "emptied", "deleted"]
     for name, kind in zip(damaged, 2 * kinds, strict=True):
         damage(copy / "diameter" / name, kind)

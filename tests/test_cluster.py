@@ -1,0 +1,65 @@
+"""The engine `ray`: the same bits on a cluster, also when one of its machines dies."""
+
+import dataclasses
+import math
+import threading
+import time
+
+import pytest
+from ray.cluster_utils import Cluster
+from tiny import SEED, TINY, data_files
+
+from pve import store
+from pve.audit import verify
+from pve.results import status
+from pve.runner import run_experiment
+
+# Long enough that runs are under way on both machines when one of them is killed.
+CONFIG = dataclasses.replace(
+    TINY["diameter"], orders=(math.inf,), runs=5, steps=10_000, every=100, log_every=100
+)
+
+
+def compute(folder, **options):
+    return run_experiment("diameter", CONFIG, SEED, folder, progress=False, **options)
+
+
+@pytest.fixture
+def two_machines():
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        yield cluster, cluster.add_node(num_cpus=1)
+    finally:
+        cluster.shutdown()
+
+
+def under_way(folder):
+    """The runs that have kept snapshots and have no record yet."""
+    runs = {path.parent for path in folder.rglob("snapshots-*.nc")}
+    return [run for run in runs if not (run / "record.json").exists()]
+
+
+def test_a_lost_machine_loses_nothing(tmp_path, two_machines):
+    cluster, machine = two_machines
+    lost = []
+
+    def kill():
+        while len(under_way(tmp_path / "cluster")) < 2:
+            time.sleep(0.02)
+        lost.extend(under_way(tmp_path / "cluster"))
+        cluster.remove_node(machine, allow_graceful=False)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    report = compute(tmp_path / "cluster", engine="ray", address=cluster.address)
+    killer.join(timeout=1)
+    assert len(lost) == 2, "no two runs were ever under way together"
+    assert not report.failed and not report.elsewhere
+    assert set(status(tmp_path / "cluster")["diameter"].values()) == {"finished"}
+    assert not list((tmp_path / "cluster").rglob(f"{store.TEMPORARY}*"))
+    compute(tmp_path / "local")
+    on_cluster, local = (
+        data_files(tmp_path / name, "diameter") for name in ("cluster", "local")
+    )
+    assert on_cluster == local
+    assert verify(tmp_path / "cluster") == []
