@@ -81,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--policies", type=_integer, metavar="N", help="policies in a run's data"
         )
+        command.add_argument("--learning-rate", type=float, metavar="X", help="Adam's, > 0")
+        command.add_argument("--decay", help="of the learning rate: constant or cosine")
         command.add_argument(
             "--every", type=_integer, metavar="N", help="steps between two snapshots"
         )
@@ -96,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     figures = commands.add_parser("figures", help="draw every figure the data allow")
     figures.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
     figures.add_argument("--out", default="visuals", help="where to (visuals)")
+    summary = commands.add_parser(
+        "summary",
+        help="write losses, performances, components and spreads without the models",
+    )
+    summary.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
+    summary.add_argument("--out", default="summary", help="where to (summary)")
     for name, help_text in (
         ("status", "what is done, unfinished and failed"),
         ("verify", "check every file against its recorded checksum"),
@@ -200,6 +208,14 @@ def _figures(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _summary(arguments: argparse.Namespace) -> int:
+    from pve.summary import write_summary
+
+    for path in write_summary(arguments.data_dir, arguments.out):
+        print(path)
+    return 0
+
+
 def _status(arguments: argparse.Namespace) -> int:
     from pve.results import status
 
@@ -238,6 +254,7 @@ COMMANDS = {
     "diameter": _run,
     "capacity": _run,
     "figures": _figures,
+    "summary": _summary,
     "status": _status,
     "verify": _verify,
     "bench": _bench,

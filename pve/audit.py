@@ -7,12 +7,14 @@ import functools
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import threadpoolctl
 
 from pve import store
 from pve.environments import fingerprint, make_environment
 from pve.experiments import check_experiment
+from pve.experiments.configs import Config
 from pve.experiments.job import Task
 from pve.folders import ExperimentFolder, identity
 from pve.results import present
@@ -39,6 +41,14 @@ def verify(data_dir: str | Path) -> list[str]:
     return problems
 
 
+def configuration(experiment: str, recorded: dict[str, Any]) -> Config:
+    """The setting that an identity was made of; which runs it asked for is not in it."""
+    default = check_experiment(experiment).preset("smoke")
+    fields = {field.name for field in dataclasses.fields(default)}
+    known = {key: value for key, value in recorded.items() if key in fields}
+    return dataclasses.replace(default, **known)
+
+
 def retrain(data_dir: str | Path, name: str) -> list[str]:
     """Train a finished run again, from its configuration, and compare bit by bit.
 
@@ -56,7 +66,7 @@ def retrain(data_dir: str | Path, name: str) -> list[str]:
     experiment, _, run_name = name.partition("/")
     module = check_experiment(experiment)
     folder = ExperimentFolder(data_dir, experiment)
-    configuration = folder.identity()
+    recorded = folder.identity()
     stored = folder.run(run_name)
     if not stored.finished:
         names = [run.name for run in folder.runs() if run.finished][:4]
@@ -64,18 +74,14 @@ def retrain(data_dir: str | Path, name: str) -> list[str]:
             f"run {name!r} is not finished; legal are the finished runs, such as "
             f"{', '.join(f'{experiment}/{n}' for n in names) or 'none yet'}"
         )
-    default = module.preset("smoke")
-    fields = {field.name for field in dataclasses.fields(default)}
-    config = dataclasses.replace(
-        default, **{k: v for k, v in configuration.items() if k in fields}
-    )
-    env, seed = make_environment(config.env), configuration["seed"]
+    config = configuration(experiment, recorded)
+    env, seed = make_environment(config.env), recorded["seed"]
     task = Task(tuple(stored.coordinates.items()), 1)
     now = identity(experiment, config, seed, fingerprint(env))
     differing = [
-        f"{key} was {configuration.get(key)!r}, is {now[key]!r}"
+        f"{key} was {recorded.get(key)!r}, is {now[key]!r}"
         for key in now
-        if configuration.get(key) != now[key]
+        if recorded.get(key) != now[key]
     ]
     with tempfile.TemporaryDirectory() as scratch, threadpoolctl.threadpool_limits(1):
         again = ExperimentFolder(scratch, experiment).run(run_name)

@@ -234,7 +234,7 @@ class RunFolder:
         return None
 
     def save_shard(self, index: int, steps: np.ndarray, arrays: dict[str, Any]) -> str:
-        """Write one shard of snapshots; return its file's name, which tells its checksum."""
+        """Write one shard of snapshots; return its name, which holds its checksum."""
         content = store.encode_dataset(_snapshot_dataset(steps, arrays))
         name = f"snapshots-{index:03d}-{store.sha256(content)[:16]}.nc"
         store.write_bytes(self.path / name, content)

@@ -107,8 +107,8 @@ def _order_geometry(
     explained = basis.variances / max(last.var(0, dtype=np.float64).sum(), 1e-300)
     indices = [run.coordinates["run"] for run in runs]
     steps, scores, spreads = [], [], []
-    for name in runs[0].shards():
-        shards = [run.shard(name) for run in runs]
+    for names in zip(*(run.shards() for run in runs), strict=True):
+        shards = [run.shard(name) for run, name in zip(runs, names, strict=True)]
         for i, step in enumerate(shards[0].step.values):
             models = np.stack([_models(shard.isel(step=i)) for shard in shards])
             variance = models.var(0, ddof=1, dtype=np.float64).sum()

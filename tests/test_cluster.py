@@ -54,7 +54,8 @@ def test_a_lost_machine_loses_nothing(tmp_path, two_machines):
     report = compute(tmp_path / "cluster", engine="ray", address=cluster.address)
     killer.join(timeout=1)
     assert len(lost) == 2, "no two runs were ever under way together"
-    assert not report.failed and not report.elsewhere
+    assert not report.failed
+    assert not report.elsewhere
     assert set(status(tmp_path / "cluster")["diameter"].values()) == {"finished"}
     assert not list((tmp_path / "cluster").rglob(f"{store.TEMPORARY}*"))
     compute(tmp_path / "local")

@@ -37,7 +37,7 @@ FLOORS = [
     {"pve.experiments", "pve.folders"},
     {"pve.resumable", "pve.results"},
     {"pve.audit", "pve.cluster"},
-    {"pve.runner"},
+    {"pve.runner", "pve.summary"},
     {"pve.figures", "pve.chapters", "pve.bench"},
     {"pve"},
     {"pve.__main__"},

@@ -294,7 +294,8 @@ def test_shard_damaged_on_the_way_fails_the_run(finished, tmp_path, monkeypatch,
         patch.setattr(RunFolder, "finish", finish)
         report = compute(tmp_path, config=ONE)
     (message,) = report.failed.values()
-    assert "snapshots-000" in message and "damaged while the run went on" in message
+    assert "snapshots-000" in message
+    assert "damaged while the run went on" in message
     assert compute(tmp_path, config=ONE).computed == ["order=inf/run=0"]
     assert verify(tmp_path) == []
     whole = shard(finished / "diameter" / "order=inf" / "run=0", 0)
