@@ -18,10 +18,13 @@ import matplotlib as mpl
 import threadpoolctl
 import xarray as xr
 
-from pve import plots, provenance, results, runner, store
+from pve import plots, provenance, results, runner, store, summary
 from pve.experiments import check_experiment
 from pve.experiments.configs import check_preset
 from pve.policies import check_seed
+
+# Larger results than a build computes; `python -m pve summary` and `bench` write them.
+SHIPPED = provenance.PACKAGE.parent / "book" / "data"
 
 # What IPython itself puts into a fresh notebook's namespace.
 _SHELL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
@@ -100,4 +103,19 @@ def experiment(name: str, seed: int, preset: str) -> xr.Dataset:
         time.sleep(1)  # another process, such as a second build, is computing them
     loaded = results.load(folder, name)
     loaded.attrs["preset"] = preset
+    return loaded
+
+
+def shipped(name: str, folder: str = "standard") -> xr.Dataset:
+    """Larger results of an experiment than a build computes, shipped with the book.
+
+    Args:
+      name: ``"diameter"`` or ``"capacity"``.
+      folder: which results, a folder of ``book/data``.
+
+    Returns:
+      What `pve.summary.load_summary` gives, marked as shipped.
+    """
+    loaded = summary.load_summary(SHIPPED / folder, name)
+    loaded.attrs["preset"] = "standard (shipped)"
     return loaded

@@ -26,6 +26,7 @@ from pve.measures import optimal_action_share, trajectories
 from pve.planning import policy_iteration
 from pve.policies import stream
 from pve.results import load, load_model, present, unconverged
+from pve.slides import Slides, spaced
 from pve.store import make_folder
 
 NUM_TRAJECTORIES, TRAJECTORY_LENGTH = 5_000, 30
@@ -450,6 +451,102 @@ def capacity_loss(results: xr.Dataset) -> Figure:
     ax.set_xticks(final["rank"].values)
     _outside_legend(figure, ax, 2)
     return _sign(figure, provenance(results) + "; thin: single runs, thick: medians")
+
+
+def cloud_slides(results: xr.Dataset, moments: int = 21) -> Slides:
+    """The models of each order in their principal plane, moving with training time.
+
+    Args:
+      results: of the diameter experiment.
+      moments: at most so many steps to stop at.
+    """
+    orders = results.order.values
+    steps = results.step.values[spaced(results.sizes["step"], moments)]
+    limit = 1.08 * float(abs(results.score).max())
+    width = results.sizes["run"]
+
+    def draw(which: int, moment: int) -> Figure:
+        order = orders[which]
+        chosen = results.sel(order=order)
+        path = chosen.score.sel(step=slice(None, steps[moment]))
+        plans = float(chosen.normalised_performance.sel(step=steps[moment]).median())
+        spread = float(chosen.spread.sel(step=steps[moment]))
+        figure, ax = plots.new_figure(figsize=(4.6, 4.6))
+        color = plots.order_color(order)
+        for run in results.run.values:
+            ax.plot(*path.sel(run=run).transpose("component", "step").values,
+                    color=color, lw=0.8, alpha=0.5)  # fmt: skip
+            ax.plot(*path.sel(run=run).isel(step=-1).values, "o", ms=6, color=color)
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit), box_aspect=1,
+               xlabel="1st component", ylabel="2nd component")  # fmt: skip
+        ax.set_title(
+            f"{plots.order_label(order)}, step {steps[moment]:,}: spread {spread:.1f}, "
+            f"plans {plans:.2f}"
+        )
+        return _sign(figure, f"{provenance(results)}".replace(", Adam", ",\nAdam"))
+
+    return Slides(
+        draw,
+        {
+            "order": [plots.order_label(order) for order in orders],
+            "training step": [f"{step:,}" for step in steps],
+        },
+        alt=lambda order, step: (
+            f"{width} models of {order} in their principal plane after {step} steps, "
+            "each with its way there"
+        ),
+    )
+
+
+def rank_slides(
+    world: GridWorld, model: Callable[[str, int], MDP], results: xr.Dataset
+) -> Slides:
+    """What models of each rank imagine: trajectories of their own optimal policies.
+
+    Args:
+      world: the grid world.
+      model: gives the model of a policy set and a rank.
+      results: of the capacity experiment.
+    """
+    modes, ranks = results.mode.values, results["rank"].values
+    start, env = corner(world), world.mdp
+
+    def draw(which: int, place: int) -> Figure:
+        mode, rank = modes[which], ranks[place]
+        imagining = model(mode, rank)
+        _, policy = policy_iteration(imagining)
+        figure, axes = plots.new_figure(1, 2, figsize=(6.4, 3.5))
+        for ax, mdp, name in zip(
+            axes, (imagining, env), ("in the model", "the same plan in the world"),
+            strict=True,
+        ):  # fmt: skip
+            states = trajectories(
+                stream(results.attrs["seed"], "figures", "ranks", name),
+                mdp, policy, start, 600, TRAJECTORY_LENGTH,
+            )  # fmt: skip
+            plots.draw_trajectories(world.xy[states], world.walls, ax)
+            ax.set_title(name)
+            ax.plot(*world.xy[start], "o", color="#D55E00", ms=5, zorder=5)
+        at = {"mode": mode, "rank": rank, "run": results.run.values[0]}
+        plan = float(results.normalised_performance.isel(step=-1).sel(at))
+        reached = float(results.loss.isel(logged_step=-1).sel(at))
+        return _sign(
+            figure,
+            f"rank {rank}, {mode} policies: loss {reached:.3g}, the plan covers "
+            f"{plan:.0%} of the way\nrun 0; 600 trajectories of {TRAJECTORY_LENGTH} moves; "
+            f"{provenance(results)}".replace(", Adam", ",\nAdam"),
+        )
+
+    return Slides(
+        draw,
+        {"policy set": list(map(str, modes)), "rank": [str(rank) for rank in ranks]},
+        alt=lambda mode, rank: (
+            f"Trajectories of the optimal policy of a model of rank {rank}, {mode} "
+            "policies: imagined by the model, and in the environment"
+        ),
+        start=[len(modes) - 1, 0],
+        pixels=True,
+    )
 
 
 def _pictures_of_run_0(data_dir: str | Path, results: xr.Dataset) -> dict[str, Figure]:

@@ -27,7 +27,7 @@ PUBLIC = {
 # Every module stands on a floor and imports from lower floors alone. Names of packages
 # stand for their `__init__`.
 FLOORS = [
-    {"pve.store", "pve.plots", "pve.mdp"},
+    {"pve.store", "pve.plots", "pve.slides", "pve.mdp"},
     {"pve.provenance", "pve.bellman", "pve.models", "pve.gridworld", "pve.gym"},
     {"pve.losses", "pve.planning", "pve.plain"},
     {"pve.policies", "pve.measures"},

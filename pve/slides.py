@@ -1,0 +1,134 @@
+"""Pictures under sliders: still frames, drawn beforehand, that a reader moves through.
+
+A page needs no server, no network and no library for them; where scripts do not run, and
+in print, the first choice stands as a still picture.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import itertools
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+# Shows the frame that the sliders name; in row-major order of the sliders.
+_SCRIPT = """
+(() => {
+  const figure = document.currentScript.closest(".pve-slides");
+  const frames = figure.querySelectorAll("img");
+  const sliders = [...figure.querySelectorAll("input")];
+  const labels = JSON.parse(figure.dataset.labels);
+  const show = () => {
+    let index = 0;
+    sliders.forEach((slider, i) => {
+      const label = labels[i][slider.value];
+      index = index * labels[i].length + Number(slider.value);
+      slider.setAttribute("aria-valuetext", label);
+      slider.parentElement.querySelector("output").textContent = label;
+    });
+    frames.forEach((frame, i) => { frame.hidden = i !== index; });
+  };
+  sliders.forEach((slider) => slider.addEventListener("input", show));
+  figure.querySelector(".pve-sliders").hidden = false;
+  show();
+})();
+"""
+
+
+class Slides:
+    """Frames with a slider for each thing that changes.
+
+    Args:
+      draw: draws the frame of one choice, given a label's index for each slider.
+      sliders: the sliders' names and the labels of their positions.
+      start: the position of each slider at first; None for the last ones.
+      alt: describes the frame of one choice in words, given the labels.
+      pixels: frames are bitmaps rather than vectors, for pictures of many strokes.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[..., Figure],
+        sliders: dict[str, Sequence[str]],
+        *,
+        alt: Callable[..., str],
+        start: Sequence[int] | None = None,
+        pixels: bool = False,
+    ) -> None:
+        self.sliders = {name: list(labels) for name, labels in sliders.items()}
+        counts = [len(labels) for labels in self.sliders.values()]
+        if not counts or 0 in counts:
+            raise ValueError("sliders is empty; legal is a label or more for each slider")
+        self.start = list(start) if start is not None else [n - 1 for n in counts]
+        if len(self.start) != len(counts) or not all(
+            0 <= at < n for at, n in zip(self.start, counts, strict=False)
+        ):
+            raise ValueError(f"start is {self.start}; legal are positions below {counts}")
+        self.kind = "png" if pixels else "svg+xml"
+        self.frames, self.alts = [], []
+        for position in itertools.product(*map(range, counts)):
+            figure = draw(*position)
+            self.frames.append(_encoded(figure, "png" if pixels else "svg"))
+            if list(position) == self.start:
+                self.still = _encoded(figure, "png")
+            plt.close(figure)
+            labels = [
+                labels[at]
+                for at, labels in zip(position, self.sliders.values(), strict=True)
+            ]
+            self.alts.append(alt(*labels))
+
+    @property
+    def first(self) -> int:
+        """The index of the frame that shows at first."""
+        index = 0
+        for at, labels in zip(self.start, self.sliders.values(), strict=True):
+            index = index * len(labels) + at
+        return index
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {
+            "text/html": self._html(),
+            "image/png": base64.b64encode(self.still).decode(),
+        }
+
+    def _html(self) -> str:
+        frames = "".join(
+            f'<img src="data:image/{self.kind};base64,{base64.b64encode(frame).decode()}" '
+            f'alt="{html.escape(alt)}"{"" if i == self.first else " hidden"}>'
+            for i, (frame, alt) in enumerate(zip(self.frames, self.alts, strict=True))
+        )
+        sliders = "".join(
+            f"<label><span>{html.escape(name)}: <output>{html.escape(labels[at])}</output>"
+            f'</span><input type="range" min="0" max="{len(labels) - 1}" value="{at}"'
+            ' autocomplete="off"></label>'
+            for (name, labels), at in zip(self.sliders.items(), self.start, strict=True)
+        )
+        labels = html.escape(json.dumps(list(self.sliders.values())))
+        return (
+            f'<div class="pve-slides" data-labels="{labels}">'
+            f'<div class="pve-sliders" hidden>{sliders}</div>{frames}'
+            f"<script>{_SCRIPT}</script></div>"
+        )
+
+
+def _encoded(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(
+        buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None
+    )
+    return buffer.getvalue()
+
+
+def spaced(count: int, most: int) -> list[int]:
+    """At most ``most`` indices below ``count``, evenly spaced, both ends among them."""
+    if count <= most:
+        return list(range(count))
+    return [math.floor(i * (count - 1) / (most - 1) + 0.5) for i in range(most)]
