@@ -133,7 +133,7 @@ def _config(arguments: argparse.Namespace) -> Any:
         # A shorter or odd number of steps keeps about as many snapshots.
         given["every"] = _divisor(arguments.steps, config.every)
     if hasattr(config, "ranks") and "env" in given and "ranks" not in given:
-        given["ranks"] = _fitting(config.ranks, given["env"])
+        given["ranks"] = _fitting(config.ranks, arguments.env)
     every = given.get("every", config.every)
     if isinstance(every, int) and every > 0 and every % config.log_every:
         given["log_every"] = math.gcd(every, config.log_every)
