@@ -73,7 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         else:
             command.add_argument("--modes", nargs="+", metavar="MODE", help="det and stoch")
             command.add_argument(
-                "--ranks", nargs="+", type=_integer, metavar="D", help="1 … S"
+                "--ranks",
+                nargs="+",
+                type=_integer,
+                metavar="D",
+                help="1 … S (the preset's are shares of S = 104)",
             )
         command.add_argument("--runs", type=_integer, metavar="N", help="runs of each kind")
         command.add_argument("--steps", type=_integer, metavar="N", help="of training")
@@ -136,10 +140,21 @@ def _config(arguments: argparse.Namespace) -> Any:
     if "steps" in given and "every" not in given:
         # A shorter or odd number of steps keeps about as many snapshots.
         given["every"] = _divisor(arguments.steps, config.every)
+    if hasattr(config, "ranks") and "env" in given and "ranks" not in given:
+        given["ranks"] = _fitting(config.ranks, arguments.env)
     every = given.get("every", config.every)
     if isinstance(every, int) and every > 0 and every % config.log_every:
         given["log_every"] = math.gcd(every, config.log_every)
     return dataclasses.replace(config, **given)
+
+
+def _fitting(ranks: tuple[int, ...], environment: str) -> tuple[int, ...]:
+    """A preset's ranks, made for Four Rooms, as the same shares of other states."""
+    from pve.environments import make_environment
+    from pve.gridworld import four_rooms
+
+    whole, states = four_rooms().mdp.num_states, make_environment(environment).num_states
+    return tuple(sorted({max(1, rank * states // whole) for rank in ranks}))
 
 
 def _divisor(steps: int, at_most: int) -> int:

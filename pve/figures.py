@@ -20,7 +20,7 @@ from matplotlib.ticker import NullFormatter
 
 from pve import plots
 from pve.experiments.configs import Config
-from pve.gridworld import ACTION_NAMES, GridWorld, four_rooms
+from pve.gridworld import ACTION_NAMES, GridWorld, four_rooms, grid_world
 from pve.mdp import MDP
 from pve.measures import optimal_action_share, trajectories
 from pve.planning import policy_iteration
@@ -552,16 +552,25 @@ def rank_slides(
 def _pictures_of_run_0(data_dir: str | Path, results: xr.Dataset) -> dict[str, Figure]:
     """What the proper value-equivalent model of run 0 imagines, if it is there."""
     facts = results.attrs
-    if facts["env"] != "four-rooms" or math.inf not in results.order.values:
+    world = _grid(facts["env"])
+    if world is None or math.inf not in results.order.values:
         return {}
     if results.loss.sel(order=math.inf, run=0).isnull().all():
         return {}
     model = load_model(data_dir, "diameter", order=math.inf, run=0)
-    world, source = four_rooms(), source_of_run(results, math.inf, 0)
+    source = source_of_run(results, math.inf, 0)
     return {
         "trajectories": imagined(world, model, facts["seed"], source),
         "transitions": transitions(world, model, source),
     }
+
+
+def _grid(environment: str) -> GridWorld | None:
+    """The grid world of an environment's name; None if it has no map."""
+    kind, _, path = environment.partition(":")
+    if kind == "map":
+        return grid_world(Path(path).read_text(encoding="utf-8"))
+    return four_rooms() if kind == "four-rooms" else None
 
 
 def source_of_run(results: xr.Dataset, order: float, run: int) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from pve import store
-from pve.environments import make_environment
+from pve.environments import fingerprint, make_environment
 from pve.experiments import EXPERIMENTS, check_experiment
 from pve.folders import ExperimentFolder, RunFolder
 from pve.mdp import MDP
@@ -64,7 +64,7 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
     ]
     dataset = xr.combine_by_coords(curves, join="outer", combine_attrs="drop")
     assert isinstance(dataset, xr.Dataset)
-    uniform, optimal = performance_limits(make_environment(configuration["env"]))
+    uniform, optimal = performance_limits(_environment(configuration))
     dataset["normalised_performance"] = (dataset.performance - uniform) / (
         optimal - uniform
     )
@@ -77,6 +77,17 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
     if experiment == "diameter":
         dataset = dataset.sortby("order").merge(_geometry(folder, finished))
     return dataset
+
+
+def _environment(configuration: dict[str, Any]) -> MDP:
+    """The environment of the results, if it is still what they were computed on."""
+    env = make_environment(configuration["env"])
+    if fingerprint(env) != configuration["environment"]:
+        raise ValueError(
+            f"environment {configuration['env']!r} has changed since these results were "
+            "computed; legal is the one they were computed on"
+        )
+    return env
 
 
 def _geometry(folder: ExperimentFolder, finished: list[RunFolder]) -> xr.Dataset:
@@ -171,7 +182,7 @@ def load_model(
     """
     module = check_experiment(experiment)
     folder = ExperimentFolder(data_dir, experiment)
-    discount = float(make_environment(folder.identity()["env"]).discount)
+    discount = float(_environment(folder.identity()).discount)
     if set(coordinates) != set(module.DIMENSIONS):
         raise ValueError(
             f"coordinates are {sorted(coordinates)}; legal are {list(module.DIMENSIONS)}"
