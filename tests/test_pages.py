@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,17 @@ SPILLING = """() => {
     .filter((element) => element.getBoundingClientRect().right > width + 1)
     .filter((element) => !contained(element))
     .map((element) => element.outerHTML.slice(0, 120));
+}"""
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+# WCAG 2.0 and 2.1, levels A and AA; every violation with the element and the reason.
+VIOLATIONS = """async (only) => {
+  const runOnly = only.length
+    ? { type: 'rule', values: only }
+    : { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] };
+  const found = await axe.run(document, { runOnly, resultTypes: ['violations'] });
+  return found.violations.flatMap((violation) => violation.nodes.map((node) =>
+    `${violation.id}: ${node.html.slice(0, 160)} (${node.failureSummary})`));
 }"""
 
 
@@ -147,3 +159,70 @@ def test_dark_mode(page, book):
                 " getComputedStyle(element).backgroundColor]"
             )
             assert style == ["none", "rgb(255, 255, 255)"], path.name
+
+
+def test_search_finds_a_word_offline(page, book):
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("requestfailed", lambda request: problems.append(request.url))
+    page.on(
+        "console",
+        lambda message: message.type == "error" and problems.append(message.text),
+    )
+    page.on(
+        "request",
+        lambda request: (
+            request.url.startswith(("file:", "data:", "blob:"))
+            or problems.append(request.url)
+        ),
+    )
+    open_page(page, book.html / "search.html")
+    page.locator("input[name=q]:visible").first.fill("contraction")
+    page.keyboard.press("Enter")
+    results = page.locator("ul.search a")
+    results.first.wait_for()
+    page.wait_for_function(
+        "() => document.querySelector('#search-results .search-summary')"
+        "?.textContent.match(/\\d/)"
+    )
+    names = [href.partition("#")[0] for href in hrefs(results)]
+    assert "four-rooms.html" in [name.rpartition("/")[-1] for name in names]
+    results.first.click()
+    page.wait_for_load_state("load")
+    assert "search.html" not in page.url
+    assert "contraction" in page.locator(".bd-article").inner_text().lower()
+    assert problems == []
+
+
+def hrefs(links):
+    return [link.get_attribute("href") or "" for link in links.all()]
+
+
+def audited(page, path, theme, only=()):
+    """What axe finds on a page in a theme."""
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    open_page(page, path)
+    page.evaluate(
+        "(theme) => { document.documentElement.dataset.mode = theme;"
+        " document.documentElement.dataset.theme = theme; }",
+        theme,
+    )
+    page.wait_for_timeout(300)  # the theme's colours fade over
+    page.add_script_tag(path=AXE)
+    return [f"{path.name}, {theme}: {found}" for found in page.evaluate(VIOLATIONS, only)]
+
+
+def test_pages_are_accessible(page, book):
+    found = []
+    for path in [*book.pages, book.html / "search.html"]:
+        found += audited(page, path, "light")
+        found += audited(page, path, "dark", ["color-contrast", "link-in-text-block"])
+    assert found == [], "\n".join(found)
+
+
+def test_what_scrolls_on_a_narrow_screen_can_be_focused(page, book):
+    page.set_viewport_size(NARROW)
+    found = []
+    for path in book.pages:
+        found += audited(page, path, "light", ["scrollable-region-focusable"])
+    assert found == [], "\n".join(found)
