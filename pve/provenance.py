@@ -17,11 +17,13 @@ from pathlib import Path
 from pve.store import sha256
 
 PACKAGE = Path(__file__).parent
-# What prints, draws, stores or schedules cannot change a number; all else may.
+# What prints, draws, stores or schedules cannot change a stored number, nor can what no
+# experiment uses; all else may.
 NOT_NUMERICAL = {
     "__init__.py",
     "__main__.py",
     "audit.py",
+    "baselines.py",
     "bench.py",
     "chapters.py",
     "cluster.py",
