@@ -57,7 +57,8 @@ def likelihood_loss(model: Any, env: Any) -> Array:
 def value_error_loss(model: Any, policies: Array, values: Array) -> Array:
     """The true error of a model's values, mean over B of Σ_s (ṽ_π − v_π)².
 
-    Differentiable in the model, through the linear solve.
+    Differentiable in the model, through the linear solve. Compiled programs that hold one
+    should run one at a time: in two threads XLA's solves can wait for each other forever.
 
     Args:
       model: anything with ``.reward``, ``.transition`` and ``.discount``.
