@@ -277,8 +277,7 @@ def test_random_functions_fit_transitions_and_have_a_floor(seed, rank):
     env = random_mdp(seed, 4, 2)
     random = np.random.default_rng(seed)
     leave, arrive = (
-        random.dirichlet(np.ones(n), shape)
-        for n, shape in ((rank, (4, 2)), (4, (2, rank)))
+        random.dirichlet(np.ones(n), shape) for n, shape in ((rank, (4, 2)), (4, (2, rank)))
     )
     transition = np.einsum("sad,adt->sat", leave, arrive)
     policies = deterministic_policies(4, 2)[random.integers(16, size=5)]
