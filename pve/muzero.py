@@ -26,9 +26,9 @@ slot, along that policy's own trajectories. The newest slot's head is MuZero's v
 others are values of past policies, whose part of the loss is weighted by ``past``: 0 for
 the plain loss, 1 with the addition of Grimm et al. (2021). Both see the same random keys.
 
-How well the model predicts a policy is computed exactly, on the product chain in which
-the policy sees the world and the model follows its actions. The command writes all
-measures of one preset to a file:
+How well the model predicts a policy is computed exactly in two ways: along the actions
+that the policy takes in the world, on the product chain of world and model; and with the
+policy acting inside the model. The command writes all measures of one preset to a file:
 
     python -m pve.muzero OUT.nc --preset standard
 """
@@ -49,7 +49,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import scipy.sparse.linalg
 import xarray as xr
 
 from pve import provenance, store
@@ -419,41 +418,45 @@ def follow(model: LatentModel, env: MDP, policy: Array, values: Array) -> np.nda
     return result
 
 
-def predicted(
-    model: LatentModel, env: MDP, policy: Array, order: int | None = None
-) -> np.ndarray:
-    """What the model predicts along a policy's actions, exactly, ``[S]``.
+def along_actions(model: LatentModel, env: MDP, policy: Array, order: int) -> np.ndarray:
+    """What the model predicts along the actions that a policy takes in the world, ``[S]``.
 
     Args:
       model: the latent model.
       env: the environment.
       policy: ``[S, A]``.
-      order: k rewards and then the head; None for rewards without end.
+      order: k rewards, and then the head.
 
     Returns:
-      The mean over the action sequences that the policy takes in the environment.
+      The exact mean over the action sequences.
     """
-    env = exact(env)
-    shape = model.encoder.shape
-    if order is not None:
-        values = np.tile(model.head, (shape[0], 1))
-        for _ in range(order):
-            values = follow(model, env, policy, values)
-        return np.asarray((model.encoder * values).sum(-1))
-    reward = follow(model, env, policy, np.zeros(shape))
+    env, values = exact(env), np.tile(model.head, (len(model.encoder), 1))
+    for _ in range(order):
+        values = follow(model, env, policy, values)
+    return np.asarray((model.encoder * values).sum(-1))
 
-    def residual(flat: np.ndarray) -> np.ndarray:
-        values = flat.reshape(shape)
-        return np.asarray((values - follow(model, env, policy, values) + reward).ravel())
 
-    size = reward.size
-    system = scipy.sparse.linalg.LinearOperator((size, size), residual, dtype=float)
-    flat, failed = scipy.sparse.linalg.gmres(
-        system, reward.ravel(), rtol=1e-9, restart=100, maxiter=50
-    )
-    if failed:
-        raise ArithmeticError("the model's prediction did not converge")
-    return np.asarray((model.encoder * flat.reshape(shape)).sum(-1))
+def latent_policy(model: LatentModel, policy: Array) -> np.ndarray:
+    """A policy of the model's own states: what π does in the states encoded so, ``[d, A]``.
+
+    The weight of state s in latent state z is φ(z | s), all states being equally likely.
+    """
+    weights = model.encoder / model.encoder.sum(0)
+    return normalised(weights.T @ np.asarray(policy, np.float64))
+
+
+def inside(model: LatentModel, policy: Array, order: int | None = None) -> np.ndarray:
+    """What the model predicts when the policy acts in the model, ``[S]``.
+
+    Args:
+      model: the latent model.
+      policy: ``[S, A]``, made one of latent states by `latent_policy`.
+      order: k rewards and then the head; None for rewards without end, ṽ_π.
+    """
+    acting = latent_policy(model, policy)
+    if order is None:
+        return np.asarray(model.encoder @ policy_value(model.mdp, acting))
+    return np.asarray(model.encoder @ bellman_power(model.mdp, acting, model.head, order))
 
 
 def planned_policy(model: LatentModel, depth: int | None = None) -> np.ndarray:
@@ -525,9 +528,10 @@ def measure(key: Array, env: MDP, trace: Trace, settings: Settings) -> xr.Datase
       settings: the agent's.
 
     Returns:
-      Per policy the root-mean-square error over states of the order-k prediction (against
-      T_π^k of the model's own head) and of the endless one (against v_π), and the
-      correlation of the latter; how well its plans do; its policies' values; losses.
+      Per policy the root-mean-square errors over states of the order-k predictions, along
+      actions and inside the model, against T_π^k of the model's own head, and of the
+      endless one inside the model against v_π, with its correlation; how well plans do;
+      the acting policies' values; losses.
     """
     slot = (settings.phases - 1) % settings.slots
     last = Params(*(np.asarray(array[-1]) for array in trace.params))
@@ -536,23 +540,31 @@ def measure(key: Array, env: MDP, trace: Trace, settings: Settings) -> xr.Datase
     kinds, asked = asked_policies(key, env, policies, settings)
     function = model.encoder @ model.head
     values = policy_value(env, asked)
-    k_errors, errors, correlations = [], [], []
+    k = settings.unroll
+    rows = []
     for policy, value in zip(asked, values, strict=True):
-        wanted = bellman_power(env, policy, function, settings.unroll)
-        off = predicted(model, env, policy, settings.unroll) - wanted
-        imagined = predicted(model, env, policy)
-        k_errors.append(np.sqrt((off**2).mean()))
-        errors.append(np.sqrt(((imagined - value) ** 2).mean()))
-        correlations.append(np.corrcoef(imagined, value)[0, 1])
+        wanted = bellman_power(env, policy, function, k)
+        endless = inside(model, policy)
+        off = (
+            along_actions(model, env, policy, k) - wanted,
+            inside(model, policy, k) - wanted,
+            endless - value,
+        )
+        spread = endless.std() * value.std()
+        together = ((endless - endless.mean()) * (value - value.mean())).mean()
+        errors = [np.sqrt((x**2).mean()) for x in off]
+        rows.append([*errors, together / max(spread, 1e-300)])
+    along_error, k_error, error, correlation = np.transpose(rows)
     true = policy_value(env, policies)
     look, plan = planned_policy(model, settings.unroll), planned_policy(model)
     reward_loss, value_loss = map(np.asarray, (trace.reward_loss, trace.value_loss))
     total = reward_loss + settings.value_weight * value_loss
     return xr.Dataset(
         {
-            "k_error": ("policy", k_errors),
-            "error": ("policy", errors),
-            "correlation": ("policy", correlations),
+            "along_error": ("policy", along_error),
+            "k_error": ("policy", k_error),
+            "error": ("policy", error),
+            "correlation": ("policy", correlation),
             "true_size": ("policy", np.sqrt((values**2).mean(-1))),
             "head_error": np.sqrt(((function - true[-1]) ** 2).mean()),
             "behaviour": ("phase", true.mean(-1)),
