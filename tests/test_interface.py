@@ -32,7 +32,7 @@ FLOORS = [
     {"pve.losses", "pve.planning", "pve.plain"},
     {"pve.policies", "pve.measures"},
     {"pve.training", "pve.environments"},
-    {"pve.experiments.configs", "pve.experiments.job", "pve.baselines"},
+    {"pve.experiments.configs", "pve.experiments.job", "pve.baselines", "pve.muzero"},
     {"pve.experiments.capacity", "pve.experiments.diameter"},
     {"pve.experiments", "pve.folders"},
     {"pve.resumable", "pve.results"},
