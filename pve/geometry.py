@@ -19,9 +19,8 @@ is NumPy in float64. `pve.newton` solves the equations.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import numpy as np
 from scipy import optimize
 
@@ -130,9 +129,7 @@ def point_certificate(mdp: MDP, policies: Array) -> np.ndarray:
     return np.where(policies == 1, smallest[..., None], 0.0).max(0)
 
 
-def solution_dimension(
-    mdp: MDP, policies: Array, tolerance: float = 1e-10
-) -> np.ndarray:
+def solution_dimension(mdp: MDP, policies: Array, tolerance: float = 1e-10) -> np.ndarray:
     """The dimension of the solutions of the equations of PVE, pair by pair.
 
     Args:

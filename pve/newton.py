@@ -26,6 +26,7 @@ from pve.geometry import values_by_pair
 from pve.mdp import MDP, Array, check_distributions
 
 REST, ROUNDING = 1e-18, 1e-12  # shares of the first μ: done, and where rounding shows
+PROXIMAL = 1e-15  # of H's trace on its diagonal: idle states leave H singular
 TO_BOUNDARY = 0.99  # of the way a step may go; 1 would end on it, and stay there
 
 
@@ -91,14 +92,14 @@ def equations(policies: Array, values: Array, discount: float) -> Equations:
       ValueError: the policies are not deterministic or not balanced.
     """
     sorted_values = values_by_pair(policies, values)
-    num_states, num_actions, count, _ = sorted_values.shape
+    num_states, count = len(sorted_values), sorted_values.shape[-2]
     mean = sorted_values.mean(-2)
     centred = sorted_values - mean[:, :, None]
     own = np.einsum("sans->san", centred)
     rows = np.concatenate([discount * centred, own[..., None]], -1) / count**0.5
     if count < num_states + 1:
         rows = np.pad(rows, [(0, 0), (0, 0), (0, num_states + 1 - count), (0, 0)])
-    triangle = np.linalg.qr(rows, mode="r")
+    triangle: np.ndarray = np.asarray(np.linalg.qr(rows, mode="r"))
     factor = triangle[..., :num_states, :num_states]
     return Equations(factor, triangle[..., :num_states, -1], mean, float(discount))
 
@@ -129,7 +130,7 @@ def solve(
     target = problem.target.reshape(-1, num_states)
     x = (start / start.sum(-1, keepdims=True)).reshape(-1, num_states)
 
-    gradient = _gradient(factor, target, x)
+    gradient = (_left(factor, target, x)[:, None] @ factor)[:, 0]
     least = gradient.min(-1, keepdims=True)
     # y below the least gradient makes z positive: a start that is feasible throughout.
     room = (x * (gradient - least)).sum(-1, keepdims=True)
@@ -142,16 +143,15 @@ def solve(
     for _ in range(steps):
         due = due[mu[due] > REST * first[due]]
         if len(due):
-            slope = _gradient(factor[due], target[due], x[due])
+            mine, aim = factor[due], target[due]
+            left = _left(mine, aim, x[due])
+            slope = (left[:, None] @ mine)[:, 0]
             moved = _step(hessian[due], slope, (x[due], y[due], z[due]), centring)
             reached = (moved[0] * moved[2]).mean(-1)
-            before, after = (
-                (_left(factor[due], target[due], at) ** 2).sum(-1)
-                for at in (x[due], moved[0])
-            )
+            grows = (_left(mine, aim, moved[0]) ** 2).sum(-1) > (left**2).sum(-1)
             # Where μ is tiny and yet the loss grows, rounding has the say: rest.
-            near = reached < ROUNDING * first[due]
-            better = (reached < mu[due]) & ~(near & (after > before))
+            lost = grows & (reached < ROUNDING * first[due])
+            better = (reached < mu[due]) & ~lost
             due = due[better]
             for array, new in zip((x, y, z, mu), (*moved, reached), strict=True):
                 array[due] = new[better]
@@ -165,29 +165,33 @@ def _left(factor: np.ndarray, target: np.ndarray, x: np.ndarray) -> np.ndarray:
     return (factor @ x[..., None])[..., 0] - target
 
 
-def _gradient(factor: np.ndarray, target: np.ndarray, x: np.ndarray) -> np.ndarray:
-    return (_left(factor, target, x)[..., None, :] @ factor)[..., 0, :]
-
-
 def _step(
     hessian: np.ndarray,
     gradient: np.ndarray,
     point: tuple[np.ndarray, np.ndarray, np.ndarray],
     centring: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One Newton step on H dx − dy − dz = …, Σ dx = 1 − Σ x, z dx + x dz = σ μ − x z."""
+    """One Newton step on H dx − dy − dz = …, Σ dx = 1 − Σ x, z dx + x dz = σ μ − x z.
+
+    It writes into ``hessian``, ``[pairs, S, S]``.
+    """
     x, y, z = point
     product = x * z
     wanted = centring * product.mean(-1, keepdims=True) - product
-    system = hessian.copy()
+    size = np.trace(hessian, axis1=1, axis2=2)[:, None] + 1e-300
     diagonal = np.arange(x.shape[-1])
-    system[:, diagonal, diagonal] += z / x
+    hessian[:, diagonal, diagonal] += z / x + PROXIMAL * size
+    # The sum of dx is given, so this changes y alone. Without it the system is singular
+    # along p − e_s / γ, which no value sees.
+    lift = size / x.shape[-1]
+    hessian += lift[..., None]
     pull = y + z - gradient + wanted / x
-    solved = np.linalg.solve(system, np.stack([pull, np.ones_like(x)], -1))
+    solved = np.linalg.solve(hessian, np.stack([pull, np.ones_like(x)], -1))
     plain, along = solved[..., 0], solved[..., 1]
     missing = 1 - x.sum(-1, keepdims=True)
     dy = (missing - plain.sum(-1, keepdims=True)) / along.sum(-1, keepdims=True)
     dx = plain + dy * along
+    dy = dy - lift * missing
     dz = (wanted - z * dx) / x
     length = np.minimum(_to_boundary(x, dx), _to_boundary(z, dz))
     return x + length * dx, y + length * dy, z + length * dz
