@@ -57,12 +57,9 @@ from pve.gridworld import four_rooms
 from pve.mdp import MDP, Array, exact
 from pve.planning import policy_iteration, policy_value
 from pve.policies import check_seed, generator, stream
-from pve.store import sha256
 from pve.training import check_positive_integer, side_by_side
 
 ARMS = {"plain": 0.0, "with past policies": 1.0}
-# What can change a number of a stored summary.
-SOURCES = ("bellman", "gridworld", "mdp", "muzero", "planning", "policies")
 FIRST_LOSSES = 200  # kept of every run, so that another machine can repeat them
 
 
@@ -607,7 +604,7 @@ def run(seed: int, settings: Settings) -> xr.Dataset:
     dataset.attrs = {
         "settings": json.dumps(dataclasses.asdict(settings)),
         "seed": check_seed(seed),
-        "code": code_hash(),
+        "code": provenance.code_hash("pve.muzero"),
         "versions": json.dumps(provenance.versions()),
         "machine": json.dumps(provenance.machine()),
         "seconds": round(time.monotonic() - started, 1),
@@ -617,12 +614,6 @@ def run(seed: int, settings: Settings) -> xr.Dataset:
 
 def _key(seed: int, index: int) -> Array:
     return stream(seed, "muzero", f"run={index}")
-
-
-def code_hash() -> str:
-    """A short hash of the code that a summary depends on."""
-    meanings = (provenance._meaning(provenance.PACKAGE / f"{name}.py") for name in SOURCES)
-    return sha256("\n".join(meanings).encode())[:16]
 
 
 def load(path: Path | str) -> xr.Dataset:
@@ -647,7 +638,9 @@ def load_or_run(path: Path, seed: int, settings: Settings) -> xr.Dataset:
         except store.CorruptFile:
             pass
         else:
-            same = settings_of(found) == settings and found.attrs["code"] == code_hash()
+            same = settings_of(found) == settings and found.attrs[
+                "code"
+            ] == provenance.code_hash("pve.muzero")
             if same and found.attrs["seed"] == seed:
                 return found
     path.parent.mkdir(parents=True, exist_ok=True)

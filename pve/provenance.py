@@ -21,21 +21,26 @@ PACKAGE = Path(__file__).parent
 ROOT = "pve.resumable"  # computes a run, with all that it imports
 # What stores a run cannot change its numbers; settings and environment are compared by
 # their own values.
-NOT_NUMERICAL = {"pve.store", "pve.folders", "pve.experiments.configs"}
+NOT_NUMERICAL = {
+    "pve.store",
+    "pve.provenance",
+    "pve.folders",
+    "pve.experiments.configs",
+}
 VERSIONED = ("jax", "jaxlib", "numpy")
 
 
 @functools.cache
-def code_hash() -> str:
-    """A short hash of the code that decides a run's numbers."""
-    parts = [f"{name}\n{_meaning(_tree(name))}" for name in numerical_modules()]
+def code_hash(root: str = ROOT) -> str:
+    """A short hash of the code that decides the numbers of a module, as it is imported."""
+    parts = [f"{name}\n{_meaning(_tree(name))}" for name in numerical_modules(root)]
     return sha256("\n".join(parts).encode())[:16]
 
 
-def numerical_modules() -> list[str]:
-    """The modules that decide a run's numbers: what computes it and all it imports."""
+def numerical_modules(root: str = ROOT) -> list[str]:
+    """The modules that decide numbers: what computes them and all it imports."""
     found: set[str] = set()
-    waiting = [ROOT]
+    waiting = [root]
     while waiting:
         name = waiting.pop()
         if name not in found | NOT_NUMERICAL:

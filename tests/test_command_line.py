@@ -148,7 +148,7 @@ def test_much_data_is_announced(tmp_path, call, monkeypatch):
 
 
 def test_figures_as_png_and_pdf(finished, tmp_path, call, monkeypatch):
-    monkeypatch.setattr("pve.figures.NUM_TRAJECTORIES", 40)
+    monkeypatch.setattr("pve.figures.worlds.NUM_TRAJECTORIES", 40)
     folder = shutil.copytree(finished, tmp_path / "copy")
     status, out, _ = call("figures", folder, "--out", tmp_path / "pictures")
     assert status == 0

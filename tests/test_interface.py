@@ -39,7 +39,11 @@ FLOORS = [
     {"pve.resumable", "pve.results"},
     {"pve.audit", "pve.cluster"},
     {"pve.runner", "pve.summary"},
-    {"pve.figures", "pve.chapters", "pve.bench"},
+    {"pve.figures.words", "pve.chapters", "pve.bench"},
+    {"pve.figures.classes", "pve.figures.worlds"},
+    {"pve.figures.ranks"},
+    {"pve.figures.files"},
+    {"pve.figures"},
     {"pve"},
     {"pve.__main__"},
 ]

@@ -226,3 +226,29 @@ def test_what_scrolls_on_a_narrow_screen_can_be_focused(page, book):
     for path in book.pages:
         found += audited(page, path, "light", ["scrollable-region-focusable"])
     assert found == [], "\n".join(found)
+
+
+def test_a_picture_under_a_slider_moves(page, book):
+    open_page(page, book / "diameter.html")
+    slides = page.locator(".pve-slides").first
+    shown = slides.locator("img:visible")
+    assert shown.count() == 1
+    before, words = shown.get_attribute("src"), shown.get_attribute("alt")
+    for slider in slides.locator("input").all():
+        slider.focus()
+        page.keyboard.press("Home")
+    assert shown.count() == 1
+    assert shown.get_attribute("src") != before
+    assert shown.get_attribute("alt") != words
+    step = slides.locator("output").last.text_content()
+    assert step == "0"
+    page.keyboard.press("ArrowRight")
+    assert slides.locator("output").last.text_content() != step
+
+
+def test_sliders_leave_a_still_picture_in_print(page, book):
+    open_page(page, book / "diameter.html")
+    page.emulate_media(media="print")
+    slides = page.locator(".pve-slides").first
+    assert slides.locator("img:visible").count() == 1
+    assert not slides.locator("input").first.is_visible()

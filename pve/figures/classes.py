@@ -1,0 +1,228 @@
+"""The diameter experiment: how far apart models end, and the way there."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from pve import plots
+from pve.figures.words import outside_legend, provenance, sign
+from pve.results import unconverged
+from pve.slides import Slides, spaced
+
+
+def diameters(results: xr.Dataset) -> Figure:
+    """Diameter and spread of the trained models against the order."""
+    figure, axes = plots.new_figure(1, 2, figsize=(7.2, 3.4))
+    orders = results.order.values
+    hollow = unconverged(results.spread).values
+    if "published_diameter" in results:
+        measure, errors = results.published_diameter, results.published_diameter_error
+        title = "diameter: range of the 1st component,\nmean over groups of 20 runs"
+    else:
+        measure, errors = results.diameter, None
+        title = f"diameter: range of the 1st component\namong {results.sizes['run']} runs"
+    plots.draw_diameters(orders, measure.values, hollow, axes[0], errors=errors)
+    axes[0].set_title(title)
+    axes[0].set_ylabel("distance")
+    start = float(results.spread.isel(step=0).mean())
+    axes[1].axhline(start, color=plots.GREY, ls=":", lw=1)
+    axes[1].annotate(
+        "before training", (0.03, start), xycoords=("axes fraction", "data"),
+        va="bottom", color=plots.GREY, fontsize=9,
+    )  # fmt: skip
+    plots.draw_diameters(orders, results.spread.isel(step=-1).values, hollow, axes[1])
+    axes[1].set_title("spread: RMS distance\nbetween two models")
+    return sign(figure, provenance(results) + "; hollow: still moving at the end")
+
+
+def spreads(results: xr.Dataset) -> Figure:
+    """Spread of the models of each order against training, and against the loss."""
+    figure, axes = plots.new_figure(1, 2, figsize=(7.2, 3.6), sharey=True)
+    loss = _loss_at_steps(results)
+    for order in results.order.values:
+        color, label = plots.order_color(order), plots.order_label(order)
+        spread = results.spread.sel(order=order)
+        axes[0].plot(spread.step, spread, color=color, label=label)
+        # The snapshot before training has no loss of its own.
+        reached = loss.sel(order=order).values
+        axes[1].plot(reached, spread[1:], ".-", ms=4, lw=1, color=color)
+        axes[1].plot(reached[-1], spread[-1], "o", ms=7, color=color)
+    axes[0].set(xlabel="training step", ylabel="RMS distance between two models")
+    axes[0].set_yscale("log")
+    axes[1].set(xlabel="loss of that order, median over runs", xscale="log")
+    axes[1].invert_xaxis()
+    axes[1].xaxis.set_minor_formatter(NullFormatter())  # they would overlap
+    outside_legend(figure, axes[0], len(results.order))
+    return sign(figure, provenance(results) + "; right: dots mark the end of training")
+
+
+def _loss_at_steps(results: xr.Dataset) -> xr.DataArray:
+    """The median over runs of the recorded loss just before each snapshot."""
+    return results.loss.median("run").sel(logged_step=results.step.values[1:])
+
+
+def progress(results: xr.Dataset) -> Figure:
+    """Loss and normalised performance of every run against training, by order."""
+    figure, axes = plots.new_figure(1, 2, figsize=(7.2, 3.6))
+    for order in results.order.values:
+        style = {"color": plots.order_color(order), "label": plots.order_label(order)}
+        chosen = results.sel(order=order)
+        plots.draw_runs(chosen.logged_step, chosen.loss, axes[0], **style)
+        plots.draw_runs(chosen.step, chosen.normalised_performance, axes[1], **style)
+    axes[0].set(xlabel="training step", ylabel="loss of that order", yscale="log")
+    axes[1].set(xlabel="training step", ylabel="performance (0: uniform, 1: optimal)")
+    axes[1].axhline(1, color=plots.GREY, ls="--", lw=1)
+    outside_legend(figure, axes[0], len(results.order))
+    return sign(figure, provenance(results) + "; thin: single runs, thick: medians")
+
+
+def clouds(results: xr.Dataset, across: int = 3) -> Figure:
+    """Models in the principal plane of each order, by training time and performance.
+
+    Args:
+      results: of the diameter experiment.
+      across: orders in a row.
+    """
+    orders = results.order.values
+    bands, across = math.ceil(len(orders) / across), min(across, len(orders))
+    figure, grid = plots.new_figure(
+        2 * bands, across, figsize=(2.3 * across + 0.9, 4.9 * bands + 0.2), squeeze=False,
+        sharex=True, sharey=True, subplot_kw={"box_aspect": 1},
+    )  # fmt: skip
+    last = float(results.step[-1])
+    performance = results.normalised_performance
+    limits = (min(0.0, float(performance.min())), 1.0)
+    for place in range(bands * across):
+        band, column = divmod(place, across)
+        above, below = grid[2 * band, column], grid[2 * band + 1, column]
+        if place >= len(orders):
+            above.set_axis_off()
+            below.set_axis_off()
+            continue
+        order = orders[place]
+        chosen = results.sel(order=order).stack(point=("run", "step"))
+        # Late snapshots are drawn over early ones.
+        chosen = chosen.sortby("step").dropna("point", subset=["score"])
+        scores = chosen.score.transpose("point", "component").values
+        time = plots.draw_cloud(scores, chosen.step, above, limits=(0, last))
+        value = plots.draw_cloud(
+            scores, chosen.normalised_performance, below, limits=limits, cmap="cividis"
+        )
+        above.set_title(plots.order_label(order))
+        below.set_xlabel("1st component")
+        below.tick_params(labelbottom=True)
+    for row in grid:
+        row[0].set_ylabel("2nd component")
+    for band in range(bands):
+        for points, row, label in (
+            (time, grid[2 * band], "training step"),
+            (value, grid[2 * band + 1], "performance (1: optimal)"),
+        ):
+            figure.colorbar(points, ax=list(row), label=label, pad=0.01)
+    return sign(figure, provenance(results) + "; one point per run and snapshot")
+
+
+def cloud_slides(results: xr.Dataset, moments: int = 21) -> Slides:
+    """The models of each order in their principal plane, moving with training time.
+
+    Args:
+      results: of the diameter experiment.
+      moments: at most so many steps to stop at.
+    """
+    orders = results.order.values
+    steps = results.step.values[spaced(results.sizes["step"], moments)]
+    limit = 1.08 * float(abs(results.score).max())
+    width = results.sizes["run"]
+
+    def draw(which: int, moment: int) -> Figure:
+        order = orders[which]
+        chosen = results.sel(order=order)
+        path = chosen.score.sel(step=slice(None, steps[moment]))
+        plans = float(chosen.normalised_performance.sel(step=steps[moment]).median())
+        spread = float(chosen.spread.sel(step=steps[moment]))
+        figure, ax = plots.new_figure(figsize=(4.6, 4.6))
+        color = plots.order_color(order)
+        for run in results.run.values:
+            ax.plot(*path.sel(run=run).transpose("component", "step").values,
+                    color=color, lw=0.8, alpha=0.5)  # fmt: skip
+            ax.plot(*path.sel(run=run).isel(step=-1).values, "o", ms=6, color=color)
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit), box_aspect=1,
+               xlabel="1st component", ylabel="2nd component")  # fmt: skip
+        ax.set_title(
+            f"{plots.order_label(order)}, step {steps[moment]:,}: spread {spread:.1f}, "
+            f"plans {plans:.2f}"
+        )
+        return sign(figure, f"{provenance(results)}".replace(", Adam", ",\nAdam"))
+
+    return Slides(
+        draw,
+        {
+            "order": [plots.order_label(order) for order in orders],
+            "training step": [f"{step:,}" for step in steps],
+        },
+        alt=lambda order, step: (
+            f"{width} models of {order} in their principal plane after {step} steps, "
+            "each with its way there"
+        ),
+    )
+
+
+def ranges(
+    counts: Any, noise: Any, trained: dict[float, float], num: int, source: str
+) -> Figure:
+    """The range of the first component, as a share of the RMS distance, by the count.
+
+    Args:
+      counts: ``[counts]``, numbers of models in a cloud.
+      noise: ``[counts, repeats]``, the ratios of clouds of noise.
+      trained: the ratio of the trained models of each order.
+      num: how many trained models of an order there are.
+      source: what the figure says of its data.
+    """
+    figure, ax = plots.new_figure(figsize=(5.6, 3.4))
+    plots.draw_runs(
+        counts, np.transpose(noise), ax, color=plots.GREY, label="equal clouds of noise"
+    )
+    for order, ratio in trained.items():
+        label = f"trained models, {plots.order_label(order)}"
+        ax.plot(num, ratio, "o", ms=8, color=plots.order_color(order), label=label)
+    ax.set(xlabel="number of models N", ylabel="range / RMS distance", xscale="log")
+    ticks = sorted({*counts, num})
+    ticks = [n for n in ticks if n == num or abs(math.log(n / num)) > 0.15]
+    ax.set_xticks(ticks, [str(n) for n in ticks], minor=False)
+    ax.minorticks_off()
+    ax.set_ylim(0, None)
+    ax.legend(loc="lower left")
+    return sign(figure, source)
+
+
+def flatness(
+    distances: Any,
+    losses: dict[float, Any],
+    trained: dict[float, tuple[Any, Any]],
+    source: str,
+) -> Figure:
+    """Loss against distance from the environment: lazy models and trained ones.
+
+    Args:
+      distances: ``[points]``, of the lazy models.
+      losses: for each order the lazy models' losses ``[points]``.
+      trained: for each order the trained models' distances and losses, ``[N]`` each.
+      source: what the figure says of the models.
+    """
+    figure, ax = plots.new_figure(figsize=(6.4, 3.9))
+    for order, values in losses.items():
+        color, label = plots.order_color(order), plots.order_label(order)
+        ax.plot(distances, values, color=color, label=f"lazy models, {label}")
+    for order, (far, reached) in trained.items():
+        color, label = plots.order_color(order), plots.order_label(order)
+        ax.plot(far, reached, "o", ms=6, mfc=color, mec="white", label=f"trained, {label}")
+    ax.set(xlabel="distance from the environment", ylabel="loss", yscale="log")
+    outside_legend(figure, ax, 2)
+    return sign(figure, source)

@@ -1,0 +1,133 @@
+"""The capacity experiment: performance and loss against rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from pve import plots
+from pve.figures.words import outside_legend, provenance, sign
+from pve.figures.worlds import TRAJECTORY_LENGTH, corner
+from pve.gridworld import GridWorld
+from pve.mdp import MDP
+from pve.measures import trajectories
+from pve.planning import policy_iteration
+from pve.policies import stream
+from pve.slides import Slides
+
+
+def improvement(paths: dict[str, tuple[Any, Any]], optimum: float, source: str) -> Figure:
+    """The true values of the policies along improvement paths.
+
+    Args:
+      paths: for each kind of path, which gets a panel, the mean true values of its base
+        policies ``[policies]`` and of those perturbed from them ``[policies, each]``.
+      optimum: the mean of v*.
+      source: what the figure says of the paths.
+    """
+    figure, axes = plots.new_figure(
+        1, len(paths), figsize=(7.2, 3.3), sharey=True, squeeze=False
+    )
+    for ax, (name, (values, perturbed)) in zip(axes[0], paths.items(), strict=True):
+        ax.plot(perturbed, ".", ms=4, mew=0, color=plots.MODE_COLORS["stochastic"])
+        ax.plot(values, color=plots.BLACK, lw=1)
+        ax.axhline(optimum, ls="--", color=plots.GREY, lw=1)
+        ax.set(title=name, xlabel="base policy")
+    axes[0, 0].set_ylabel("mean true value")
+    return sign(figure, source)
+
+
+def capacity(results: xr.Dataset) -> Figure:
+    """Performance against rank: every seed, means with errors, and medians."""
+    figure, ax = plots.new_figure(figsize=(6.8, 4.4))
+    final = results.performance.isel(step=-1)
+    shift = 0.009 * float(np.ptp(final["rank"].values))
+    for offset, mode in zip((-shift, shift), results.mode.values, strict=False):
+        color, values = plots.MODE_COLORS[mode], final.sel(mode=mode)
+        ranks = values["rank"].values + offset
+        count = values.notnull().sum("run")
+        error = values.std("run", ddof=1) / np.sqrt(count) if count.max() > 1 else None
+        for run in values.run.values:
+            ax.plot(ranks, values.sel(run=run), "o", ms=4, mew=0, color=color, alpha=0.4)
+        ax.errorbar(
+            ranks, values.mean("run"), error, color=color, capsize=3,
+            label=f"{mode}: mean ± standard error",
+        )  # fmt: skip
+        ax.plot(
+            ranks, values.median("run"), ":", color=color, label=f"{mode}: median"
+        )  # fmt: skip
+    optimum = results.attrs["optimal_performance"]
+    ax.axhline(optimum, ls="--", color=plots.GREY, lw=1, label="v*")
+    ax.set(xlabel="rank of the model", ylabel="mean true value of the model's policy")
+    ax.set_xticks(final["rank"].values)
+    outside_legend(figure, ax, 2)
+    return sign(figure, provenance(results) + "; dots: single runs")
+
+
+def capacity_loss(results: xr.Dataset) -> Figure:
+    """The final loss against rank: every seed and the medians."""
+    figure, ax = plots.new_figure(figsize=(6.6, 3.8))
+    final = results.loss.isel(logged_step=slice(-5, None)).mean("logged_step")
+    for mode in results.mode.values:
+        values = final.sel(mode=mode).transpose("run", "rank")
+        color = plots.MODE_COLORS[mode]
+        plots.draw_runs(values["rank"], values, ax, color=color, label=mode, mark="o")
+    ax.set(xlabel="rank of the model", ylabel="PVE loss at the end", yscale="log")
+    ax.set_xticks(final["rank"].values)
+    outside_legend(figure, ax, 2)
+    return sign(figure, provenance(results) + "; thin: single runs, thick: medians")
+
+
+def rank_slides(
+    world: GridWorld, model: Callable[[str, int], MDP], results: xr.Dataset
+) -> Slides:
+    """What models of each rank imagine: trajectories of their own optimal policies.
+
+    Args:
+      world: the grid world.
+      model: gives the model of a policy set and a rank.
+      results: of the capacity experiment.
+    """
+    modes, ranks = results.mode.values, results["rank"].values
+    start, env = corner(world), world.mdp
+
+    def draw(which: int, place: int) -> Figure:
+        mode, rank = modes[which], ranks[place]
+        imagining = model(mode, rank)
+        _, policy = policy_iteration(imagining)
+        figure, axes = plots.new_figure(1, 2, figsize=(6.4, 3.5))
+        for ax, mdp, name in zip(
+            axes, (imagining, env), ("in the model", "the same plan in the world"),
+            strict=True,
+        ):  # fmt: skip
+            states = trajectories(
+                stream(results.attrs["seed"], "figures", "ranks", name),
+                mdp, policy, start, 600, TRAJECTORY_LENGTH,
+            )  # fmt: skip
+            plots.draw_trajectories(world.xy[states], world.walls, ax)
+            ax.set_title(name)
+            ax.plot(*world.xy[start], "o", color="#D55E00", ms=5, zorder=5)
+        at = {"mode": mode, "rank": rank, "run": results.run.values[0]}
+        plan = float(results.normalised_performance.isel(step=-1).sel(at))
+        reached = float(results.loss.isel(logged_step=-1).sel(at))
+        return sign(
+            figure,
+            f"rank {rank}, {mode} policies: loss {reached:.3g}, the plan covers "
+            f"{plan:.0%} of the way\nrun 0; 600 trajectories of {TRAJECTORY_LENGTH} moves; "
+            f"{provenance(results)}".replace(", Adam", ",\nAdam"),
+        )
+
+    return Slides(
+        draw,
+        {"policy set": list(map(str, modes)), "rank": [str(rank) for rank in ranks]},
+        alt=lambda mode, rank: (
+            f"Trajectories of the optimal policy of a model of rank {rank}, {mode} "
+            "policies: imagined by the model, and in the environment"
+        ),
+        start=[len(modes) - 1, 0],
+        pixels=True,
+    )
