@@ -196,7 +196,7 @@ def lazy_slides(
         draw,
         {"probability of staying, c": [f"{share:g}" for share in line.share]},
         alt=lambda share: (
-            f"A lazy model that stays with probability {share}: map of where its plan leads, "
-            "and its loss and the error of its values on curves over c"
+            f"A lazy model that stays with probability {share}: a map of where its plan "
+            "leads, and its loss and the error of its values on curves over c"
         ),
     )
