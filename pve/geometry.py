@@ -304,7 +304,7 @@ def value_range(mdp: MDP, state: int, action: int) -> tuple[float, float]:
       action: a.
 
     Returns:
-      The two values, exact: by policy iteration where s has no choice but a.
+      Both, exact, by policy iteration where s has no choice but a.
     """
     mdp = exact(mdp)
     reward, transition = mdp.reward.copy(), mdp.transition.copy()
