@@ -61,7 +61,8 @@ def test_likelihood_minds_no_impossible_transitions(rooms):
         return baselines.likelihood_loss(pve.MDP(env.reward, transition, 0.9), env)
 
     value, gradient = jax.value_and_grad(loss)(jnp.asarray(env.transition, jnp.float32))
-    assert np.isfinite(value) and np.isfinite(gradient).all()
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
 
 
 @given(pairs_of_mdps(), seeds)

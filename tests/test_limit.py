@@ -280,7 +280,8 @@ def test_functions_that_are_not_closed_are_not_enough():
     env, model = markov([0, 0], SWAP), markov([0.9, 0], [[1.0, 0], [1, 0]])
     function = np.array([0.0, 1.0])
     gaps = [largest(difference(env, model, ALONE, function, k)) for k in (1, 2)]
-    assert gaps[0] < 1e-12 and gaps[1] > 0.5
+    assert gaps[0] < 1e-12
+    assert gaps[1] > 0.5
 
 
 # The lazy model -------------------------------------------------------------------------
