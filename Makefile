@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install book test lint format sync bench clean
+.PHONY: help install book links test lint format sync bench clean
 
 help:  ## this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -36,6 +36,9 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 book: $(INSTALLED)  ## build the book; its chapters execute where something changed
 	$(BIN)/jupyter-book build book -W -n --keep-going
 	@echo 'The book: file://$(CURDIR)/$(HTML)'
+
+links: $(INSTALLED)  ## try the links that leave the book; needs the network
+	$(BIN)/jupyter-book build book --builder linkcheck -n --keep-going
 
 test: $(INSTALLED)  ## run the whole test suite
 	$(BIN)/python -m pytest

@@ -1,8 +1,9 @@
-"""No name stands twice on a page.
+"""Names and roles in the pages as HTML and its readers for the blind expect them.
 
 `sphinx_proof` and `sphinx_exercise` give the body of every statement, proof, exercise and
 solution on a page the same `id`, which HTML forbids; nothing refers to them. A proof's
-own, which its style asks for, becomes a class.
+own, which its style asks for, goes too. A signature of several lines comes as a list of
+definitions without terms, and citations with roles that no longer exist.
 """
 
 from __future__ import annotations
@@ -15,6 +16,16 @@ from sphinx.application import Sphinx
 
 REPEATED = re.compile(r' id="(?:proof|solution|exercise)(?:-content)?"')
 
+ROLES = re.compile(r' role="(?:doc-biblioentry|list)"')
+PARAMETERS = re.compile(
+    r'<dl>\n((?:<dd><em class="sig-param">.*?</dd>\n)+)</dl>', re.DOTALL
+)
+
+
+def _lines(found: re.Match[str]) -> str:
+    lines = found[1].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+    return f'<span class="sig-lines">\n{lines}</span>'
+
 
 def make_unique(
     app: Sphinx,
@@ -23,9 +34,10 @@ def make_unique(
     context: dict[str, Any],
     doctree: nodes.document | None,
 ) -> None:
-    """Take the repeated names out of the page."""
+    """Correct the page."""
     if "body" in context:
-        context["body"] = REPEATED.sub("", context["body"])
+        body = ROLES.sub("", REPEATED.sub("", context["body"]))
+        context["body"] = PARAMETERS.sub(_lines, body)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
