@@ -3,7 +3,8 @@
 FrozenLake, CliffWalking and Taxi carry their model as a table: ``env.unwrapped.P[s][a]``
 is a list of (probability, next state, reward, terminated). Gymnasium ends an episode at
 a terminated transition; an MDP goes on for ever. So every state that a terminated
-transition enters is made absorbing, with reward 0, which leaves all returns unchanged.
+transition enters is made absorbing, with reward 0. Returns are unchanged where such a
+state is entered by terminated transitions alone, as on every way that leads from a start.
 """
 
 from __future__ import annotations

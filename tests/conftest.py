@@ -77,6 +77,12 @@ class Build:
             and "_static" not in page.parts
         )
 
+    @property
+    def kinds(self) -> list[Path]:
+        """The pages that were written, and one of those made from source code."""
+        listings = [page for page in self.pages if "_modules" in page.parts]
+        return [page for page in self.pages if page not in listings] + listings[:1]
+
 
 def build_book(output: Path, *options: str, root: Path = ROOT) -> Build:
     """Build the book of `root` strictly, under the preset `smoke`, into `output`."""
