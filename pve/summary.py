@@ -35,7 +35,7 @@ def write_summary(data_dir: str | Path, out: str | Path) -> list[Path]:
       out: the folder to write to; it is made.
 
     Returns:
-      The files: ``NAME.nc`` for each experiment and the manifest.
+      The files, ``NAME.nc`` for each experiment and the manifest.
 
     Raises:
       ValueError: the data folder holds no finished run, or ``out`` cannot be written.
