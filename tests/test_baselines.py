@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracles import (
@@ -19,10 +18,9 @@ from oracles import (
     seeds,
     stochastic_policies,
 )
-from test_interface import imports, modules
 
 import pve
-from pve import baselines, provenance, training
+from pve import baselines, training
 from pve.training import initial_state, make_data
 
 ENV = random_mdp(0, 3, 2, 0.8)
@@ -164,14 +162,6 @@ def test_an_infinite_loss_is_an_error(data):
     broken = data._replace(values=data.values * np.inf)
     with pytest.raises(FloatingPointError, match="not finite"):
         fitted(broken, baselines.value_error)
-
-
-def test_no_experiment_uses_the_module():
-    """It is not among what decides whether stored results are valid."""
-    users = {name for name, path in modules().items() if "pve.baselines" in imports(path)}
-    assert users == set()
-    assert "baselines.py" in provenance.NOT_NUMERICAL
-    assert (ROOT / "pve" / "baselines.py").exists()
 
 
 # What the reward absorbs --------------------------------------------------------------
