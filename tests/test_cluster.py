@@ -39,6 +39,8 @@ def under_way(folder):
     return [run for run in runs if not (run / "record.json").exists()]
 
 
+# Ray forks to start its processes, which JAX warns of; they execute another program.
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 def test_a_lost_machine_loses_nothing(tmp_path, two_machines):
     cluster, machine = two_machines
     lost = []
