@@ -123,7 +123,7 @@ def test_another_seed_is_another_run(finished, tmp_path):
     compute(tmp_path, config=ONE, seed=SEED + 1)
     ours = data_files(tmp_path, "diameter")
     theirs = data_files(finished, "diameter", "order=inf/run=0/")
-    assert ours.keys() == theirs.keys()
+    assert len(ours) == len(theirs) > 0
     assert not set(ours.values()) & set(theirs.values())
 
 
