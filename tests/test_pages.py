@@ -229,7 +229,7 @@ def test_what_scrolls_on_a_narrow_screen_can_be_focused(page, book):
 
 
 def test_a_picture_under_a_slider_moves(page, book):
-    open_page(page, book / "diameter.html")
+    open_page(page, book.html / "diameter.html")
     slides = page.locator(".pve-slides").first
     shown = slides.locator("img:visible")
     assert shown.count() == 1
@@ -247,7 +247,7 @@ def test_a_picture_under_a_slider_moves(page, book):
 
 
 def test_sliders_leave_a_still_picture_in_print(page, book):
-    open_page(page, book / "diameter.html")
+    open_page(page, book.html / "diameter.html")
     page.emulate_media(media="print")
     slides = page.locator(".pve-slides").first
     assert slides.locator("img:visible").count() == 1
