@@ -78,9 +78,10 @@ class Build:
         )
 
     @property
-    def audited(self) -> list[Path]:
-        """A page of reference and a chapter, which the accessibility tests ask."""
-        return [self.html / "api.html", self.html / "your-mdp.html"]
+    def kinds(self) -> list[Path]:
+        """The pages that were written, and one of those made from source code."""
+        listings = [page for page in self.pages if "_modules" in page.parts]
+        return [page for page in self.pages if page not in listings] + listings[:1]
 
 
 def build_book(output: Path, *options: str, root: Path = ROOT) -> Build:
