@@ -61,5 +61,5 @@ bench: $(INSTALLED)  ## print the benchmark table
 	$(BIN)/python -m pve bench
 
 clean:  ## delete what was built (not what was trained, nor .venv)
-	rm -rf _build/html _build/latex _build/jupyter_execute _build/.doctrees \
+	rm -rf _build/html _build/jupyter_execute _build/.doctrees \
 	_build/.jupyter_cache
