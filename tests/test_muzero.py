@@ -22,6 +22,7 @@ from oracles import (
 
 import pve
 from pve import muzero, store
+from pve.muzero.__main__ import main
 
 SHIPPED = ROOT / "book" / "data" / "muzero-standard.nc"
 TINY = muzero.Settings(
@@ -286,7 +287,7 @@ def single(world):
 def test_trajectories_have_the_chances_of_world_and_policy():
     world, policy = random_mdp(0, 3, 2), stochastic_policies(0, 1)[0]
     settings = muzero.Settings(runs=1, phases=1, steps=25, actors=4000, length=5)
-    found = muzero._collect(
+    found = muzero.agent.collect(
         jax.random.key(0), single(world), jnp.asarray(policy, jnp.float32), settings
     )
     states, actions, rewards = map(np.asarray, found)
@@ -331,7 +332,7 @@ def test_agent_learns_a_tiny_world():
 def test_command_writes_what_the_book_reads(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(muzero.PRESETS, "smoke", TINY)
     out = tmp_path / "folder" / "summary.nc"
-    assert muzero.main([str(out), "--preset", "smoke", "--seed", "5"]) == 0
+    assert main([str(out), "--preset", "smoke", "--seed", "5"]) == 0
     found = muzero.load(out)
     assert muzero.settings_of(found) == TINY
     assert found.attrs["seed"] == 5
@@ -340,7 +341,7 @@ def test_command_writes_what_the_book_reads(tmp_path, monkeypatch, capsys):
     assert np.isfinite(found.k_error).all()
     again = muzero.load_or_run(out, 5, TINY)  # nothing is trained twice
     assert again.identical(found)
-    assert muzero.main([str(out), "--seed", "-1"]) == 2
+    assert main([str(out), "--seed", "-1"]) == 2
     assert "legal" in capsys.readouterr().err
 
 
@@ -371,7 +372,7 @@ def test_shipped_summary_is_repeated_by_training_again(shipped):
     # The first phase at the shipped size, of one run: elsewhere the last bits differ.
     settings = muzero.settings_of(shipped)
     first = muzero.Settings(**(settings.__dict__ | {"phases": 1}))
-    env, key = single(pve.four_rooms().mdp), muzero._key(shipped.attrs["seed"], 7)
+    env, key = single(pve.four_rooms().mdp), muzero.study.run_key(shipped.attrs["seed"], 7)
     trace = muzero.train(key, env, jnp.float32(1), first)
     total = np.asarray(trace.reward_loss + settings.value_weight * trace.value_loss)
     stored = shipped.first_losses.sel(arm="with past policies").isel(run=7)

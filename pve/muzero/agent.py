@@ -25,42 +25,22 @@ belongs to slot ``j``: its targets :math:`g` are λ-returns of the policy that f
 slot, along that policy's own trajectories. The newest slot's head is MuZero's value; the
 others are values of past policies, whose part of the loss is weighted by ``past``: 0 for
 the plain loss, 1 with the addition of Grimm et al. (2021). Both see the same random keys.
-
-How well the model predicts a policy is computed exactly in two ways: along the actions
-that the policy takes in the world, on the product chain of world and model; and with the
-policy acting inside the model. The command writes all measures of one preset to a file:
-
-    python -m pve.muzero OUT.nc --preset standard
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
-import json
-import sys
-import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-import xarray as xr
 
-from pve import provenance, store
-from pve.bellman import bellman_power
-from pve.gridworld import four_rooms
-from pve.mdp import MDP, Array, exact
-from pve.planning import policy_iteration, policy_value
-from pve.policies import check_seed, generator, stream
-from pve.training import check_positive_integer, side_by_side
+from pve.mdp import MDP, Array
+from pve.training import check_positive_integer
 
 ARMS = {"plain": 0.0, "with past policies": 1.0}
-FIRST_LOSSES = 200  # kept of every run, so that another machine can repeat them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,20 +122,6 @@ class Params(NamedTuple):
     move: Array
     reward: Array
     value: Array
-
-
-class LatentModel(NamedTuple):
-    """A trained model in float64.
-
-    Attributes:
-      encoder: ``[S, d]``, φ(z | s), rows summing to one.
-      mdp: the MDP over latent states.
-      head: ``[d]``, the current policy's value over latent states.
-    """
-
-    encoder: np.ndarray
-    mdp: MDP
-    head: np.ndarray
 
 
 class Trace(NamedTuple):
@@ -261,7 +227,7 @@ def returns(rewards: Array, values: Array, discount: Any, trace: float) -> Array
     return jnp.concatenate([jnp.moveaxis(goals, 0, -1), last[..., None]], -1)
 
 
-def _collect(key: Array, env: MDP, policy: Array, settings: Settings) -> tuple[Array, ...]:
+def collect(key: Array, env: MDP, policy: Array, settings: Settings) -> tuple[Array, ...]:
     """States ``[actors, T + 1]``, actions and rewards ``[actors, T]`` of a policy."""
     start_key, move_key = jax.random.split(key)
     actions_of = jnp.cumsum(policy, -1)[:, :-1]
@@ -335,7 +301,7 @@ def train(key: Array, env: MDP, past: Array, settings: Settings) -> Trace:
         moved = (1 - settings.change) * policy + settings.change * wanted
         policy = jnp.where(number == 0, policy, moved)  # nothing is learnt yet
 
-        fresh = _collect(collect_key, env, policy, settings)
+        fresh = collect(collect_key, env, policy, settings)
         ring = jax.tree.map(lambda old, new: old.at[slot].set(new), ring, fresh)
         params = params._replace(value=params.value.at[slot].set(head))
 
@@ -377,300 +343,3 @@ def train(key: Array, env: MDP, past: Array, settings: Settings) -> Trace:
     carry = (params, optimiser.init(params), ring, uniform)
     phases = jnp.arange(settings.phases), _keys(phase_key, settings.phases)
     return jax.lax.scan(phase, carry, phases)[1]
-
-
-# Measures, exact and in float64 --------------------------------------------------------
-
-
-def latent_model(params: Params, slot: int, discount: float) -> LatentModel:
-    """The model of one phase's parameters, with the head of a slot."""
-
-    def softmax(logits: Array) -> np.ndarray:
-        weights = np.exp(np.asarray(logits, np.float64))
-        return np.asarray(weights / weights.sum(-1, keepdims=True))
-
-    reward = np.asarray(params.reward, np.float64).T
-    transition = np.swapaxes(softmax(params.move), 0, 1)
-    head = np.asarray(params.value[slot], np.float64) / (1 - discount)
-    return LatentModel(softmax(params.encode), MDP(reward, transition, discount), head)
-
-
-def follow(model: LatentModel, env: MDP, policy: Array, values: Array) -> np.ndarray:
-    """One backup on the product chain: the policy sees the world, the model its actions.
-
-    Args:
-      model: the latent model.
-      env: the environment.
-      policy: ``[S, A]``.
-      values: ``[S, d]``, of a state and a latent state.
-
-    Returns:
-      ``[S, d]``: Σ_a π(a | s) [r̃(z, a) + γ Σ p(s' | s, a) p̃(z' | z, a) values(s', z')].
-    """
-    result = np.asarray(policy) @ model.mdp.reward.T
-    for action in range(env.num_actions):
-        taken = np.asarray(policy)[:, action, None] * env.transition[:, action]
-        moved = values @ model.mdp.transition[:, action].T
-        result = result + env.discount * (taken @ moved)
-    return result
-
-
-def along_actions(model: LatentModel, env: MDP, policy: Array, order: int) -> np.ndarray:
-    """What the model predicts along the actions that a policy takes in the world, ``[S]``.
-
-    Args:
-      model: the latent model.
-      env: the environment.
-      policy: ``[S, A]``.
-      order: k rewards, and then the head.
-
-    Returns:
-      The exact mean over the action sequences.
-    """
-    env, values = exact(env), np.tile(model.head, (len(model.encoder), 1))
-    for _ in range(order):
-        values = follow(model, env, policy, values)
-    return np.asarray((model.encoder * values).sum(-1))
-
-
-def latent_policy(model: LatentModel, policy: Array) -> np.ndarray:
-    """A policy of the model's own states: what π does in the states encoded so, ``[d, A]``.
-
-    The weight of state s in latent state z is φ(z | s), all states being equally likely.
-    """
-    weights = model.encoder / model.encoder.sum(0)
-    return normalised(weights.T @ np.asarray(policy, np.float64))
-
-
-def inside(model: LatentModel, policy: Array, order: int | None = None) -> np.ndarray:
-    """What the model predicts when the policy acts in the model, ``[S]``.
-
-    Args:
-      model: the latent model.
-      policy: ``[S, A]``, made one of latent states by `latent_policy`.
-      order: k rewards and then the head; None for rewards without end, ṽ_π.
-    """
-    acting = latent_policy(model, policy)
-    if order is None:
-        return np.asarray(model.encoder @ policy_value(model.mdp, acting))
-    return np.asarray(model.encoder @ bellman_power(model.mdp, acting, model.head, order))
-
-
-def planned_policy(model: LatentModel, depth: int | None = None) -> np.ndarray:
-    """The deterministic policy of planning in the model, ``[S, A]``.
-
-    Args:
-      model: the latent model.
-      depth: moves before the head; None plans without end and without the head.
-    """
-    value = model.head
-    if depth is None:
-        value = policy_iteration(model.mdp)[0]
-        depth = 1
-    for _ in range(depth - 1):
-        backup = model.mdp.reward + model.mdp.discount * model.mdp.expect(value)
-        value = backup.max(-1)
-    last = model.mdp.reward + model.mdp.discount * model.mdp.expect(value)
-    return np.eye(model.mdp.num_actions)[(model.encoder @ last).argmax(-1)]
-
-
-def normalised(policies: Array) -> np.ndarray:
-    """Policies in float64, rows summing to one."""
-    policies = np.asarray(policies, np.float64)
-    return policies / policies.sum(-1, keepdims=True)
-
-
-def asked_policies(
-    key: Array, env: MDP, trace_of_policies: np.ndarray, settings: Settings
-) -> tuple[list[str], np.ndarray]:
-    """The policies that a model is asked about, with their kinds.
-
-    The current one, past ones in the ring, neighbours of the current one (a tenth of the
-    states with a random action), an optimal one and random ones.
-
-    Args:
-      key: decides the random ones.
-      env: the environment.
-      trace_of_policies: ``[phases, S, A]``, how the agent acted.
-      settings: the agent's.
-
-    Returns:
-      The kinds ``[P]`` and the policies ``[P, S, A]``.
-    """
-    random = generator(key)
-    current = trace_of_policies[-1]
-    past = trace_of_policies[max(0, len(trace_of_policies) - settings.slots) : -1]
-    num_states, num_actions = current.shape
-    others = np.eye(num_actions)[random.integers(num_actions, size=(6, num_states))]
-    masks = random.random((4, num_states, 1)) < 0.1
-    weights = random.dirichlet(np.ones(num_actions), (2, num_states))
-    found = {
-        "current": current[None],
-        "past": past,
-        "near": np.where(masks, others[:4], current),
-        "optimal": policy_iteration(env)[1][None],
-        "random": np.concatenate([others[4:], weights]),
-    }
-    kinds = [kind for kind, policies in found.items() for _ in policies]
-    return kinds, np.concatenate(list(found.values()))
-
-
-def measure(key: Array, env: MDP, trace: Trace, settings: Settings) -> xr.Dataset:
-    """What one agent's last model gets right, exactly.
-
-    Args:
-      key: decides the random policies it is asked about.
-      env: the environment.
-      trace: what its run left behind.
-      settings: the agent's.
-
-    Returns:
-      Per policy the root-mean-square errors over states of the order-k predictions, along
-      actions and inside the model, against T_π^k of the model's own head, and of the
-      endless one inside the model against v_π, with its correlation; how well plans do;
-      the acting policies' values; losses.
-    """
-    slot = (settings.phases - 1) % settings.slots
-    last = Params(*(np.asarray(array[-1]) for array in trace.params))
-    model = latent_model(last, slot, float(env.discount))
-    policies = normalised(trace.policy)
-    kinds, asked = asked_policies(key, env, policies, settings)
-    function = model.encoder @ model.head
-    values = policy_value(env, asked)
-    k = settings.unroll
-    rows = []
-    for policy, value in zip(asked, values, strict=True):
-        wanted = bellman_power(env, policy, function, k)
-        endless = inside(model, policy)
-        off = (
-            along_actions(model, env, policy, k) - wanted,
-            inside(model, policy, k) - wanted,
-            endless - value,
-        )
-        spread = endless.std() * value.std()
-        together = ((endless - endless.mean()) * (value - value.mean())).mean()
-        errors = [np.sqrt((x**2).mean()) for x in off]
-        rows.append([*errors, together / max(spread, 1e-300)])
-    along_error, k_error, error, correlation = np.transpose(rows)
-    true = policy_value(env, policies)
-    look, plan = planned_policy(model, settings.unroll), planned_policy(model)
-    reward_loss, value_loss = map(np.asarray, (trace.reward_loss, trace.value_loss))
-    total = reward_loss + settings.value_weight * value_loss
-    return xr.Dataset(
-        {
-            "along_error": ("policy", along_error),
-            "k_error": ("policy", k_error),
-            "error": ("policy", error),
-            "correlation": ("policy", correlation),
-            "true_size": ("policy", np.sqrt((values**2).mean(-1))),
-            "head_error": np.sqrt(((function - true[-1]) ** 2).mean()),
-            "behaviour": ("phase", true.mean(-1)),
-            "look_ahead": policy_value(env, look).mean(),
-            "plan": policy_value(env, plan).mean(),
-            "reward_loss": ("phase", reward_loss.mean(-1)),
-            "value_loss": ("phase", value_loss.mean(-1)),
-            "first_losses": ("step", total.ravel()[:FIRST_LOSSES]),
-        },
-        {"kind": ("policy", kinds)},
-    )
-
-
-# All runs ------------------------------------------------------------------------------
-
-
-def run(seed: int, settings: Settings) -> xr.Dataset:
-    """Train and measure all agents of a seed on Four Rooms, side by side.
-
-    Returns:
-      The measures of `measure` along ``run`` and ``arm``, with a manifest as attributes.
-    """
-    started = time.monotonic()
-    env = four_rooms().mdp
-    single = jax.tree.map(lambda array: jnp.asarray(array, jnp.float32), env)
-    program = train.lower(_key(seed, 0), single, jnp.float32(0), settings).compile()
-
-    def one(item: tuple[int, str]) -> xr.Dataset:
-        index, arm = item
-        trace = program(_key(seed, index), single, jnp.float32(ARMS[arm]))
-        key = stream(seed, "muzero", f"run={index}", "asked")
-        return measure(key, env, trace, settings)
-
-    items = [(index, arm) for index in range(settings.runs) for arm in ARMS]
-    found = side_by_side(one, items)
-    rows = [
-        xr.concat(found[i : i + len(ARMS)], "arm") for i in range(0, len(found), len(ARMS))
-    ]
-    dataset = xr.concat(rows, "run").assign_coords(arm=list(ARMS))
-    dataset.attrs = {
-        "settings": json.dumps(dataclasses.asdict(settings)),
-        "seed": check_seed(seed),
-        "code": provenance.code_hash("pve.muzero"),
-        "versions": json.dumps(provenance.versions()),
-        "machine": json.dumps(provenance.machine()),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    return dataset
-
-
-def _key(seed: int, index: int) -> Array:
-    return stream(seed, "muzero", f"run={index}")
-
-
-def load(path: Path | str) -> xr.Dataset:
-    """Read a summary that `run` made and the command or the book stored.
-
-    Raises:
-      CorruptFile: the file is missing or damaged.
-    """
-    return store.read_dataset(Path(path))
-
-
-def settings_of(summary: xr.Dataset) -> Settings:
-    """The settings that a summary was made with."""
-    return Settings(**json.loads(summary.attrs["settings"]))
-
-
-def load_or_run(path: Path, seed: int, settings: Settings) -> xr.Dataset:
-    """Read a stored summary if it answers the same question, else run and store it."""
-    if path.exists():
-        try:
-            found = load(path)
-        except store.CorruptFile:
-            pass
-        else:
-            same = settings_of(found) == settings and found.attrs[
-                "code"
-            ] == provenance.code_hash("pve.muzero")
-            if same and found.attrs["seed"] == seed:
-                return found
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store.write_dataset(path, run(seed, settings))
-    return load(path)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a preset and write its summary; return 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pve.muzero", description="Train latent-model agents on Four Rooms."
-    )
-    parser.add_argument("out", metavar="OUT.nc", type=Path, help="the file to write")
-    parser.add_argument("--preset", default="quick", choices=sorted(PRESETS))
-    parser.add_argument("--seed", type=int, default=0, help="an integer ≥ 0 (0)")
-    parser.add_argument("--runs", type=int, help="agents, instead of the preset's")
-    arguments = parser.parse_args(argv)
-    try:
-        settings = PRESETS[arguments.preset]
-        if arguments.runs is not None:
-            settings = dataclasses.replace(settings, runs=arguments.runs)
-        store.make_folder(arguments.out.absolute().parent)
-        summary = run(check_seed(arguments.seed), settings)
-    except (ValueError, TypeError) as error:
-        print(f"python -m pve.muzero: {error}", file=sys.stderr)
-        return 2
-    store.write_dataset(arguments.out, summary)
-    print(f"{arguments.out}: {settings.runs} runs, {summary.attrs['seconds']:.0f} s")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
