@@ -71,7 +71,13 @@ def bellman(mdp: Any, policy: Array, value: Array) -> Array:
     num_states, num_actions = mdp.reward.shape[-2:]
     check_policy_shape(policy, num_states, num_actions)
     check_value_shape(value, num_states)
-    return (policy * (mdp.reward + mdp.discount * mdp.expect(value))).sum(-1)
+    action_values = mdp.reward + mdp.discount * mdp.expect(value)
+    if not isinstance(action_values, jax.Array):
+        return (policy * action_values).sum(-1)
+    # Action by action, which a compiled step reads where it lies: with the actions
+    # innermost, XLA would transpose the policies anew for every product.
+    terms = (policy[..., a] * action_values[..., a] for a in range(num_actions))
+    return functools.reduce(operator.add, terms)
 
 
 def bellman_optimality(mdp: Any, value: Array) -> Array:

@@ -127,4 +127,5 @@ def first_losses(summary: xr.Dataset, steps: int, **coordinates: Any) -> np.ndar
             losses.extend(chunk)
             if len(losses) >= steps:
                 break
-    return np.reshape(losses[:steps], (-1, config.log_every)).mean(1)
+    intervals = np.reshape(losses[:steps], (-1, config.log_every))
+    return intervals.mean(1, dtype=np.float64).astype(np.float32)  # as a run records them
