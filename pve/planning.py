@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pve.banded import banded_values, find_band
 from pve.bellman import bellman_optimality, induced_transition
 from pve.mdp import MDP, Array, check_policies, exact, is_traced
 
@@ -48,6 +49,10 @@ def policy_value(mdp: MDP, policy: Array) -> Array:
     policy = np.asarray(policy, np.float64)
     batch = policy.shape[:-2]
     policies = policy.reshape(-1, mdp.num_states, mdp.num_actions)
+    # Finding the band takes as long as solving a few dense systems.
+    band = find_band(mdp) if len(policies) >= SOLVE_BATCH else None
+    if band is not None:
+        return banded_values(mdp, policies, band).reshape(*batch, mdp.num_states)
     values = np.empty(policies.shape[:2])
     states = np.arange(mdp.num_states)
     for start in range(0, len(policies), SOLVE_BATCH):

@@ -28,7 +28,14 @@ PUBLIC = {
 # stand for their `__init__`.
 FLOORS = [
     {"pve.store", "pve.plots", "pve.slides", "pve.mdp"},
-    {"pve.provenance", "pve.bellman", "pve.models", "pve.gridworld", "pve.gym"},
+    {
+        "pve.provenance",
+        "pve.bellman",
+        "pve.banded",
+        "pve.models",
+        "pve.gridworld",
+        "pve.gym",
+    },
     {"pve.losses", "pve.planning", "pve.plain"},
     {"pve.policies", "pve.measures"},
     {"pve.training", "pve.environments", "pve.geometry"},

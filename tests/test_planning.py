@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from oracles import (
     central_difference,
     deterministic_policies,
@@ -17,6 +18,7 @@ from oracles import (
 )
 
 import pve
+from pve.banded import find_band
 
 
 def two_states(stay, leave, gain, loss, discount):
@@ -59,6 +61,37 @@ def test_values_of_stacked_policies():
     assert got.shape == (2, 150, 3)
     for i in ((0, 0), (0, 127), (0, 128), (1, 0), (1, 149)):
         np.testing.assert_allclose(got[i], long_run_value(mdp, policies[i]), atol=1e-11)
+
+
+@given(seeds, st.integers(1, 4))
+def test_values_where_moves_are_local(seed, reach):
+    """Twenty and more policies of a world whose states lie on a line, numbered anyhow."""
+    random, states, actions = np.random.default_rng(seed), 40, 3
+    place = random.permutation(states)
+    near = np.abs(place[:, None] - place) <= reach
+    transition = random.dirichlet(np.ones(states), (states, actions)) * near[:, None]
+    # Some actions stay where they are, so that the pattern is not the same for all.
+    transition[random.random((states, actions)) < 0.2] = 0
+    transition += 1e-9 * np.eye(states)[:, None]
+    transition /= transition.sum(-1, keepdims=True)
+    mdp = pve.MDP(random.uniform(-1, 1, (states, actions)), transition, 0.9)
+    found = find_band(mdp)
+    assert found.width <= 2 * reach
+    policies = stochastic_policies(seed, 21, states, actions)
+    values = pve.policy_value(mdp, policies)
+    for policy, value in zip(policies, values, strict=True):
+        np.testing.assert_allclose(value, long_run_value(mdp, policy), atol=1e-9)
+        np.testing.assert_allclose(value, pve.policy_value(mdp, policy), atol=1e-12)
+
+
+def test_a_world_without_neighbours_is_solved_densely(rooms):
+    assert find_band(random_mdp(0, states=30)) is None
+    ring = np.roll(np.eye(30), 7, axis=1)[:, None]  # a ring, numbered in sevens
+    assert find_band(pve.MDP(np.ones((30, 1)), ring, 0.5)).width == 2
+    far = np.zeros((30, 1, 30))
+    far[:, 0, 0], far[0, 0, :] = 1, 1 / 30  # a star: one state next to all
+    assert find_band(pve.MDP(np.ones((30, 1)), far, 0.5)) is None
+    assert find_band(rooms.mdp).width < 13  # narrower than the map
 
 
 def test_value_of_float32_input_is_exact():
