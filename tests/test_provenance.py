@@ -33,7 +33,7 @@ def test_what_decides_a_run():
     assert set(provenance.numerical_modules()) == {
         "pve.resumable", "pve.experiments", "pve.experiments.diameter",
         "pve.experiments.capacity", "pve.experiments.job", "pve.training", "pve.policies",
-        "pve.losses", "pve.planning", "pve.bellman", "pve.models", "pve.mdp",
+        "pve.losses", "pve.planning", "pve.banded", "pve.bellman", "pve.models", "pve.mdp",
     }  # fmt: skip
 
 
