@@ -199,7 +199,12 @@ def exact(mdp: MDP) -> MDP:
     """The same MDP in NumPy float64, for exact computations.
 
     Rows are divided by their sums, since float32 rows sum to one only to 1e-7.
+
+    Raises:
+      TypeError: ``mdp`` is no MDP.
     """
+    if not (hasattr(mdp, "transition") and hasattr(mdp, "discount")):
+        raise TypeError(f"mdp is a {type(mdp).__name__}; legal is a pve.MDP")
     transition = np.asarray(mdp.transition, np.float64)
     return MDP(
         np.asarray(mdp.reward, np.float64),

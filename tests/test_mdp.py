@@ -210,3 +210,10 @@ def test_grad_goes_through_every_leaf(leaf):
         slope = float((gradient * direction).sum())
     expected = central_difference(total_by_loops, np.asarray(leaves[leaf]), direction)
     assert slope == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("ask", [pve.policy_iteration, pve.value_iteration])
+@pytest.mark.parametrize("thing", [None, 3, [[0.5, 0.5]], np.eye(2)])
+def test_what_is_no_mdp_is_refused(ask, thing):
+    with pytest.raises(TypeError, match=r"mdp is a \w+; legal is a pve\.MDP"):
+        ask(thing)
