@@ -71,6 +71,9 @@ PREAMBLE = r"""
 \renewcommand{\sphinxincludegraphics}[2][]{{\linewidth=.88\linewidth\wholeline[#1]{#2}}}
 \newcolumntype{T}{L}
 \setlength{\tymin}{3em}
+\setlength{\intextsep}{8pt}
+\titlespacing*{\section}{0pt}{3ex plus 1ex minus .2ex}{.6ex}
+\titlespacing*{\subsection}{0pt}{2.5ex plus 1ex minus .2ex}{.4ex}
 \setlength{\emergencystretch}{3em}
 \clubpenalty=1000
 \widowpenalty=1000
