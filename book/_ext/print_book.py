@@ -70,8 +70,12 @@ PREAMBLE = r"""
 \let\wholeline\sphinxincludegraphics
 \renewcommand{\sphinxincludegraphics}[2][]{{\linewidth=.88\linewidth\wholeline[#1]{#2}}}
 \newcolumntype{T}{L}
-\setlength{\tymin}{3em}
+\setlength{\tymin}{5.5em}
+\makeatletter\AtBeginDocument{\spx@image@maxheight=.5\textheight}\makeatother
+\captionsetup{font=small}
 \setlength{\intextsep}{8pt}
+\setlength{\columnsep}{24pt}
+\AtBeginEnvironment{sphinxtheindex}{\raggedright}
 \titlespacing*{\section}{0pt}{3ex plus 1ex minus .2ex}{.6ex}
 \titlespacing*{\subsection}{0pt}{2.5ex plus 1ex minus .2ex}{.4ex}
 \setlength{\emergencystretch}{3em}
@@ -96,6 +100,7 @@ TITLE = r"""
 """
 
 WIDE = 8  # columns
+SMALL = r"\scriptsize\setlength{\tabcolsep}{2.5pt}\setlength{\tymin}{2em}"
 
 NOTE = (
     "These are the book's pages on paper. Code that they fold away, most of it for "
@@ -184,6 +189,20 @@ def visit_printed_title(self: Any, node: printed_title) -> None:
 def depart_printed_title(self: Any, node: printed_title) -> None:
     """Close the argument."""
     self.body.append("}")  # the first paragraph goes on in the line of the title
+
+
+class printed_link(nodes.Inline, nodes.TextElement):
+    """A link of the bibliography: it says itself where it leads, without a footnote."""
+
+
+def visit_printed_link(self: Any, node: printed_link) -> None:
+    """Begin the link."""
+    self.body.append(rf"\sphinxhref{{{self.encode_uri(node['refuri'])}}}{{")
+
+
+def depart_printed_link(self: Any, node: printed_link) -> None:
+    """End the link."""
+    self.body.append("}")
 
 
 class printed_entry(nodes.General, nodes.Element):
@@ -280,8 +299,7 @@ class Tables(SphinxPostTransform):
             if len(list(table.findall(nodes.colspec))) > WIDE:
                 at = table.parent.index(table)
                 table.parent.insert(at + 1, _raw(r"\endgroup"))
-                small = r"\begingroup\scriptsize\setlength{\tabcolsep}{2.5pt}"
-                table.parent.insert(at, _raw(small))
+                table.parent.insert(at, _raw(rf"\begingroup{SMALL}"))
         for text in list(self.document.findall(nodes.Text)):
             if "✅" in text:
                 text.parent.replace(text, nodes.Text(text.replace("✅", "✓")))
@@ -347,7 +365,7 @@ class Statements(SphinxPostTransform):
 class Entries(SphinxPostTransform):
     """The bibliography where its page has it, rather than after everything."""
 
-    default_priority = 740
+    default_priority = 399  # before Sphinx makes footnotes of addresses
     formats = ("latex",)
 
     def run(self, **kwargs: Any) -> None:
@@ -356,6 +374,10 @@ class Entries(SphinxPostTransform):
         for entry in entries:
             holder = printed_entry("", *entry[1].children, ids=entry["ids"])
             entry.replace_self(holder)
+            for link in list(holder.findall(nodes.reference)):
+                link.replace_self(
+                    printed_link("", "", *link.children, refuri=link["refuri"])
+                )
         if entries:
             container = holder.parent
             container.insert(0, _raw(r"\begin{sphinxthebibliography}{}"))
@@ -380,6 +402,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.add_node(printed, latex=(visit_printed, depart_printed))
     app.add_node(printed_title, latex=(visit_printed_title, depart_printed_title))
+    app.add_node(printed_link, latex=(visit_printed_link, depart_printed_link))
     app.add_node(printed_entry, latex=(visit_printed_entry, depart_printed_entry))
     app.connect("config-inited", configure, priority=900)
     app.connect("builder-inited", begin)
