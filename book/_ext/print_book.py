@@ -71,8 +71,11 @@ PREAMBLE = r"""
 \renewcommand{\sphinxincludegraphics}[2][]{{\linewidth=.88\linewidth\wholeline[#1]{#2}}}
 \newcolumntype{T}{L}
 \setlength{\tymin}{5.5em}
-\makeatletter\AtBeginDocument{\spx@image@maxheight=.5\textheight}\makeatother
-\captionsetup{font=small}
+\makeatletter
+\AtBeginDocument{\spx@image@maxheight=.5\textheight}
+\let\largecaption\@makecaption
+\renewcommand{\@makecaption}[2]{\largecaption{\small#1}{\small#2}}
+\makeatother
 \setlength{\intextsep}{8pt}
 \setlength{\columnsep}{24pt}
 \AtBeginEnvironment{sphinxtheindex}{\raggedright}
