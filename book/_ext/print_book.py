@@ -70,7 +70,7 @@ PREAMBLE = r"""
 \let\wholeline\sphinxincludegraphics
 \renewcommand{\sphinxincludegraphics}[2][]{{\linewidth=.88\linewidth\wholeline[#1]{#2}}}
 \newcolumntype{T}{L}
-\setlength{\tymin}{5.5em}
+\setlength{\tymin}{6.2em}
 \makeatletter
 \AtBeginDocument{\spx@image@maxheight=.5\textheight}
 \let\largecaption\@makecaption
@@ -103,7 +103,7 @@ TITLE = r"""
 """
 
 WIDE = 8  # columns
-SMALL = r"\scriptsize\setlength{\tabcolsep}{2.5pt}\setlength{\tymin}{2em}"
+SMALL = r"\scriptsize\setlength{\tabcolsep}{2.5pt}\setlength{\tymin}{3em}"
 
 NOTE = (
     "These are the book's pages on paper. Code that they fold away, most of it for "
