@@ -50,7 +50,7 @@ pdf: printable $(INSTALLED)  ## print the whole book into one PDF; needs LaTeX
 	@# A failed run would be remembered, whatever was installed since.
 	cd $(dir $(PDF)) && LATEXOPTS= latexmk -lualatex -interaction=nonstopmode \
 	-halt-on-error -silent $(notdir $(PDF:.pdf=.tex)) || { rm -f *.fdb_latexmk; exit 1; }
-	@! grep -E 'Missing character|undefined' $(PDF:.pdf=.log)
+	@! grep -E 'Missing character|undefined|unreferenced destination' $(PDF:.pdf=.log)
 	@echo 'The printed book: $(CURDIR)/$(PDF)'
 
 printable:

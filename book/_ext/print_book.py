@@ -70,7 +70,7 @@ PREAMBLE = r"""
 \let\wholeline\sphinxincludegraphics
 \renewcommand{\sphinxincludegraphics}[2][]{{\linewidth=.88\linewidth\wholeline[#1]{#2}}}
 \newcolumntype{T}{L}
-\setlength{\tymin}{6.2em}
+\setlength{\tymin}{5em}
 \makeatletter
 \AtBeginDocument{\spx@image@maxheight=.5\textheight}
 \let\largecaption\@makecaption
@@ -89,21 +89,27 @@ PREAMBLE = r"""
 """
 
 TITLE = r"""
+\hypersetup{pdftitle={TITLE}, pdfauthor={AUTHOR}}
 \begin{titlepage}
+\hypersetup{pageanchor=false}
 \sffamily\centering
 \null\vfill
-{\Huge\bfseries Proper Value Equivalence\par}
+{\Huge\bfseries TITLE\par}
 \bigskip
 {\Large An executable book, printed\par}
 \vfill
-{\large The contributors\par}
+{\large AUTHOR\par}
 \vfill
-{\small %s\par}
+{\small MADE OF\par}
 \end{titlepage}
+\hypersetup{pageanchor=true}
 """
 
-WIDE = 8  # columns
-SMALL = r"\scriptsize\setlength{\tabcolsep}{2.5pt}\setlength{\tymin}{3em}"
+# How tables of more columns than these are set, the widest first.
+TYPE = {
+    8: r"\scriptsize\setlength{\tabcolsep}{2.5pt}\setlength{\tymin}{3em}",
+    5: r"\footnotesize\setlength{\tabcolsep}{4pt}\setlength{\tymin}{5.4em}",
+}
 
 NOTE = (
     "These are the book's pages on paper. Code that they fold away, most of it for "
@@ -116,6 +122,7 @@ def configure(app: Sphinx, config: Config) -> None:
     """Set what LaTeX is told."""
     config.latex_use_xindy = False
     config.latex_domain_indices = False
+    title = TITLE.replace("TITLE", config.html_title).replace("AUTHOR", config.author)
     config.latex_show_urls = "footnote"
     config.latex_elements = {
         "papersize": "a4paper",
@@ -132,7 +139,7 @@ def configure(app: Sphinx, config: Config) -> None:
         "InnerLinkColor={RGB}{15,80,160},OuterLinkColor={RGB}{15,80,160},"
         "TitleColor={RGB}{0,0,0},hmargin=25mm",
         "preamble": PREAMBLE,
-        "maketitle": TITLE % re.sub("<.*?>", "", page_foot(None)),
+        "maketitle": title.replace("MADE OF", re.sub("<.*?>", "", page_foot(None))),
         "tocdepth": r"\setcounter{tocdepth}{1}",
     }
 
@@ -214,8 +221,9 @@ class printed_entry(nodes.General, nodes.Element):
 
 def visit_printed_entry(self: Any, node: printed_entry) -> None:
     """Begin an item, where citations point."""
-    labels = "".join(self.hypertarget(id_) for id_ in node["ids"])
-    self.body.append(f"\n\\item{labels} ")
+    page = self.curfilestack[-1]
+    targets = [rf"\hypertarget{{cite.{page}:{id_}}}{{}}" for id_ in node["ids"]]
+    self.body.append("\n\\item" + "".join(targets))
 
 
 def depart_printed_entry(self: Any, node: printed_entry) -> None:
@@ -247,7 +255,7 @@ class Structure(SphinxPostTransform):
             if not wrapper.children and wrapper.parent:
                 wrapper.parent.remove(wrapper)
         # LaTeX takes the first title for that of the book.
-        book = nodes.section("", nodes.title("", nodes.Text(self.config.project)))
+        book = nodes.section("", nodes.title("", nodes.Text(self.config.html_title)))
         preface[0].children = []
         preface[0] += nodes.Text("About this book")
         preface.insert(1, nodes.paragraph("", NOTE))
@@ -299,10 +307,11 @@ class Tables(SphinxPostTransform):
     def run(self, **kwargs: Any) -> None:
         """Put the type around tables, and another sign."""
         for table in list(self.document.findall(nodes.table)):
-            if len(list(table.findall(nodes.colspec))) > WIDE:
-                at = table.parent.index(table)
-                table.parent.insert(at + 1, _raw(r"\endgroup"))
-                table.parent.insert(at, _raw(rf"\begingroup{SMALL}"))
+            columns = len(list(table.findall(nodes.colspec)))
+            small = next((TYPE[most] for most in TYPE if columns > most), "")
+            at = table.parent.index(table)
+            table.parent.insert(at + 1, _raw(r"\endgroup"))
+            table.parent.insert(at, _raw(rf"\begingroup{small}"))
         for text in list(self.document.findall(nodes.Text)):
             if "✅" in text:
                 text.parent.replace(text, nodes.Text(text.replace("✅", "✓")))
