@@ -5,6 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 HTML := _build/html/index.html
+PDF := _build/latex/proper-value-equivalence.pdf
+
+# What the printed book needs: programs, files of TeX, and Debian's packages of both.
+PRINT_PROGRAMS := lualatex latexmk makeindex rsvg-convert kpsewhich
+PRINT_FILES := luaotfload.sty tcolorbox.sty texgyrepagella-regular.otf \
+	texgyrepagella-math.otf DejaVuSansMono.ttf
+PRINT_PACKAGES := latexmk texlive-luatex texlive-latex-extra fonts-texgyre \
+	fonts-texgyre-math fonts-dejavu-core librsvg2-bin
 
 # The first interpreter that is new enough; the pinned versions are tested on 3.11.
 # Choose another with: make book PYTHON=/path/to/python
@@ -14,7 +22,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install book links test lint format sync bench clean
+.PHONY: help install book pdf links test lint format sync bench clean printable
 
 help:  ## this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -36,6 +44,22 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 book: $(INSTALLED)  ## build the book; its chapters execute where something changed
 	$(BIN)/jupyter-book build book -W -n --keep-going
 	@echo 'The book: file://$(CURDIR)/$(HTML)'
+
+pdf: printable $(INSTALLED)  ## print the whole book into one PDF; needs LaTeX
+	$(BIN)/jupyter-book build book --builder latex -W -n --keep-going
+	@# A failed run would be remembered, whatever was installed since.
+	cd $(dir $(PDF)) && LATEXOPTS= latexmk -lualatex -interaction=nonstopmode \
+	-halt-on-error -silent $(notdir $(PDF:.pdf=.tex)) || { rm -f *.fdb_latexmk; exit 1; }
+	@! grep -E 'Missing character|undefined|unreferenced destination' $(PDF:.pdf=.log)
+	@echo 'The printed book: $(CURDIR)/$(PDF)'
+
+printable:
+	@missing=; for program in $(PRINT_PROGRAMS); do \
+	command -v $$program > /dev/null || missing="$$missing $$program"; done; \
+	test -n "$$missing" || for file in $(PRINT_FILES); do \
+	kpsewhich $$file > /dev/null || missing="$$missing $$file"; done; \
+	test -z "$$missing" || { echo "Missing for the printed book:$$missing; on Debian:" \
+	'apt-get install --no-install-recommends $(PRINT_PACKAGES)' >&2; exit 1; }
 
 links: $(INSTALLED)  ## try the links that leave the book; needs the network
 	$(BIN)/jupyter-book build book --builder linkcheck -n --keep-going
@@ -61,5 +85,5 @@ bench: $(INSTALLED)  ## print the benchmark table
 	$(BIN)/python -m pve bench
 
 clean:  ## delete what was built (not what was trained, nor .venv)
-	rm -rf _build/html _build/jupyter_execute _build/.doctrees \
+	rm -rf _build/html _build/latex _build/jupyter_execute _build/.doctrees \
 	_build/.jupyter_cache
