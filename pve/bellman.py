@@ -163,7 +163,7 @@ def _policy_power(
     differentiation would add a [B, S, S] array at each of the ``order`` steps.
 
     Args:
-      order: K.
+      order: how often the operator is applied, ``K``.
       transition: ``[S, A, S]``, discounted.
       reward: ``[B, S]``, of the policies.
       policies: ``[B, S, A]``.

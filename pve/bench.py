@@ -23,6 +23,7 @@ import threadpoolctl
 from tqdm import tqdm
 
 from pve import newton, plain, provenance
+from pve.figures.words import digits
 from pve.geometry import balanced_policies
 from pve.gridworld import four_rooms
 from pve.losses import pve_loss
@@ -330,6 +331,6 @@ def print_table(repeats: int) -> None:
             continue
         peak = "" if math.isnan(row.peak) else f"{row.peak:.0%}"
         tqdm.write(
-            f"| {row.work} | {row.ours * 1e3:.3g} ms | {row.plain * 1e3:.3g} ms "
+            f"| {row.work} | {digits(row.ours * 1e3)} ms | {digits(row.plain * 1e3)} ms "
             f"| {row.ratio:.1f} | {peak} |"
         )

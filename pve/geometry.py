@@ -50,8 +50,8 @@ def balanced_policies(key: Array, num: int, num_states: int, num_actions: int) -
     Args:
       key: a JAX key.
       num: N ≥ 1.
-      num_states: S.
-      num_actions: A.
+      num_states: the number of states, ``S``.
+      num_actions: the number of actions, ``A``.
 
     Returns:
       ``[A N, S, A]``, float64: N random policies and their `rotations`.
@@ -300,8 +300,8 @@ def value_range(mdp: MDP, state: int, action: int) -> tuple[float, float]:
 
     Args:
       mdp: the environment.
-      state: s.
-      action: a.
+      state: the state, 0 … S − 1.
+      action: the action, 0 … A − 1.
 
     Returns:
       Both, exact, by policy iteration where s has no choice but a.
@@ -322,8 +322,8 @@ def lazy_reach(mdp: MDP, state: int, action: int, epsilon: float) -> float:
 
     Args:
       mdp: the environment.
-      state: s.
-      action: a.
+      state: the state, 0 … S − 1.
+      action: the action, 0 … A − 1.
       epsilon: ε ≥ 0.
 
     Returns:
@@ -352,8 +352,8 @@ def epsilon_range(
       mdp: the environment.
       values: ``[N, S]``, values of policies with π(s) = a. They are finitely many: the
         range is an outer bound of that for all policies.
-      state: s.
-      action: a.
+      state: the state, 0 … S − 1.
+      action: the action, 0 … A − 1.
       epsilon: ε > 0.
       direction: ``[1 + S]``, the weights of r̃ and of p̃.
 

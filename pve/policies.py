@@ -89,8 +89,8 @@ def random_policies(
     Args:
       key: a JAX key.
       num: how many, N ≥ 1.
-      num_states: S.
-      num_actions: A.
+      num_states: the number of states, ``S``.
+      num_actions: the number of actions, ``A``.
       kind: ``"deterministic"`` (in each state one action, all equally likely),
         ``"stochastic"`` (in each state uniform weights, divided by their sum) or
         ``"mixed"`` (each policy one or the other, with equal chance).

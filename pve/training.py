@@ -116,7 +116,7 @@ def make_data(env: MDP, policies: Array, values: Array | None, order: int | floa
       env: the environment.
       policies: ``[N, S, A]``.
       values: ``[N, S]``; None for the policies' exact values.
-      order: k. For ∞ the targets are the values themselves.
+      order: 1, 2, … or ∞. For ∞ the targets are the values themselves.
 
     Returns:
       The data, float32.

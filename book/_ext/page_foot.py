@@ -20,7 +20,7 @@ def page_foot(source: Path | None) -> str:
     """One line of HTML about the page written in `source`."""
     entries = [f"pve {metadata.version('pve')}", f"jax {metadata.version('jax')}"]
     entries += [f"numpy {metadata.version('numpy')}"]
-    entries += [f"numerical code <code>{numerical_hash()[:8]}</code>"]
+    entries += [f"library <code>{numerical_hash()[:8]}</code>"]
     entries += [f"preset {os.environ.get('PVE_PRESET') or DEFAULT_PRESET}"]
     if source and (seed := SEED.search(source.read_text(encoding="utf-8"))):
         entries += [f"seed {seed[1]}"]

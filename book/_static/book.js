@@ -9,7 +9,8 @@ if (window.location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS === "ob
 /* What scrolls sideways can be reached and scrolled with the keyboard. */
 (() => {
   const WIDE =
-    ".bd-article pre, .bd-article mjx-container, .bd-article table, " +
+    ".bd-article pre, .bd-article mjx-container, .bd-article span.math, " +
+    ".bd-article table, " +
     ".bd-article .pst-scrollable-table-container, .bd-article .output";
   const mark = () => {
     for (const element of document.querySelectorAll(WIDE)) {

@@ -15,7 +15,7 @@ from pve.figures.classes import (
 )
 from pve.figures.files import save_figures
 from pve.figures.ranks import capacity, capacity_loss, improvement, rank_slides
-from pve.figures.words import provenance, settings, source_of_run
+from pve.figures.words import digits, provenance, settings, source_of_run
 from pve.figures.worlds import (
     corner,
     imagined,
@@ -33,6 +33,7 @@ __all__ = [
     "clouds",
     "corner",
     "diameters",
+    "digits",
     "flatness",
     "imagined",
     "improvement",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from pve import plots
 from pve.figures.words import outside_legend, provenance, sign
@@ -58,6 +58,7 @@ def spreads(results: xr.Dataset) -> Figure:
     axes[1].set(xlabel="loss of that order, median over runs", xscale="log")
     axes[1].invert_xaxis()
     axes[1].xaxis.set_minor_formatter(NullFormatter())  # they would overlap
+    axes[0].xaxis.set_major_locator(MaxNLocator(4))
     outside_legend(figure, axes[0], len(results.order))
     return sign(figure, provenance(results) + "; right: dots mark the end of training")
 
@@ -189,9 +190,11 @@ def ranges(
     plots.draw_runs(
         counts, np.transpose(noise), ax, color=plots.GREY, label="equal clouds of noise"
     )
-    for order, ratio in trained.items():
+    # Marks of several sizes: orders may lie on one another.
+    sizes = range(3 * len(trained) + 4, 4, -3)
+    for size, (order, ratio) in zip(sizes, trained.items(), strict=True):
         label = f"trained models, {plots.order_label(order)}"
-        ax.plot(num, ratio, "o", ms=8, color=plots.order_color(order), label=label)
+        ax.plot(num, ratio, "o", ms=size, color=plots.order_color(order), label=label)
     ax.set(xlabel="number of models N", ylabel="range / RMS distance", xscale="log")
     ticks = sorted({*counts, num})
     ticks = [n for n in ticks if n == num or abs(math.log(n / num)) > 0.15]

@@ -63,9 +63,15 @@ def capacity(results: xr.Dataset) -> Figure:
     optimum = results.attrs["optimal_performance"]
     ax.axhline(optimum, ls="--", color=plots.GREY, lw=1, label="v*")
     ax.set(xlabel="rank of the model", ylabel="mean true value of the model's policy")
-    ax.set_xticks(final["rank"].values)
+    _rank_ticks(ax, final["rank"].values)
     outside_legend(figure, ax, 2)
     return sign(figure, provenance(results) + "; dots: single runs")
+
+
+def _rank_ticks(ax: Any, ranks: Any) -> None:
+    """A tick a rank, but no two whose numbers would touch; the last stays."""
+    kept = [rank for rank in ranks[:-1] if ranks[-1] - rank > 0.06 * ranks[-1]]
+    ax.set_xticks([*kept, ranks[-1]])
 
 
 def capacity_loss(results: xr.Dataset) -> Figure:
@@ -77,7 +83,7 @@ def capacity_loss(results: xr.Dataset) -> Figure:
         color = plots.MODE_COLORS[mode]
         plots.draw_runs(values["rank"], values, ax, color=color, label=mode, mark="o")
     ax.set(xlabel="rank of the model", ylabel="PVE loss at the end", yscale="log")
-    ax.set_xticks(final["rank"].values)
+    _rank_ticks(ax, final["rank"].values)
     outside_legend(figure, ax, 2)
     return sign(figure, provenance(results) + "; thin: single runs, thick: medians")
 

@@ -48,6 +48,18 @@ def source_of_run(results: xr.Dataset, order: float, run: int) -> str:
     )
 
 
+def digits(number: float, count: int = 3) -> str:
+    """A number with so many significant digits, never with an exponent.
+
+    >>> digits(1674.2), digits(0.00092341, 2), digits(0)
+    ('1,674', '0.00092', '0')
+    """
+    if number == 0 or not math.isfinite(number):
+        return f"{number:g}"
+    places = count - 1 - math.floor(math.log10(abs(number)))
+    return f"{number:,.{max(places, 0)}f}"
+
+
 def sign(figure: Figure, text: str) -> Figure:
     """Write under a figure what it shows, and return it."""
     figure.supxlabel(text, fontsize=7, color=plots.GREY, x=0.01, ha="left")
