@@ -254,7 +254,8 @@ def _verify(arguments: argparse.Namespace) -> int:
         problems += retrain(arguments.data_dir, name)
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{len(problems)} problems" if problems else "all files are as recorded")
+    count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+    print(count if problems else "all files are as recorded")
     return EXIT_FAILED if problems else 0
 
 
