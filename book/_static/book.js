@@ -12,10 +12,11 @@ if (window.location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS === "ob
     ".bd-article pre, .bd-article mjx-container, .bd-article span.math, " +
     ".bd-article table, " +
     ".bd-article .pst-scrollable-table-container, .bd-article .output";
+  const SLACK = 12; // pixels, the air around a formula's last sign: nothing to scroll to
   const mark = () => {
     for (const element of document.querySelectorAll(WIDE)) {
       const scrolls =
-        element.scrollWidth > element.clientWidth &&
+        element.scrollWidth > element.clientWidth + SLACK &&
         ["auto", "scroll"].includes(getComputedStyle(element).overflowX);
       if (scrolls) element.tabIndex = 0;
       else if (element.tabIndex === 0) element.removeAttribute("tabindex");
