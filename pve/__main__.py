@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -173,8 +176,10 @@ def _seed(text: str) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from pve.provenance import settle_threads
     from pve.runner import check_engine, forecast, run_experiment
 
+    settle_threads()
     check_engine(arguments.engine)
     seed = _seed(arguments.seed)
     config = _config(arguments)
@@ -187,16 +192,22 @@ def _run(arguments: argparse.Namespace) -> int:
     if plan.bytes > MUCH:
         print("That is much: --every N thins the snapshots.")
     again = f"run the same command again to continue: {_command_line()}"
+    stop, stopped = threading.Event(), False
     try:
-        report = run_experiment(
-            name,
-            config,
-            seed,
-            data_dir,
-            engine=arguments.engine,
-            address=arguments.address,
-        )
+        with _interrupts_set(stop):
+            report = run_experiment(
+                name,
+                config,
+                seed,
+                data_dir,
+                stop=stop,
+                engine=arguments.engine,
+                address=arguments.address,
+            )
+        stopped = report.stopped
     except KeyboardInterrupt:
+        stopped = True
+    if stopped:
         print(f"\nInterrupted; nothing that was finished is lost, {again}")
         sys.stdout.flush()
         os._exit(EXIT_INTERRUPTED)  # a thread may be compiling, which cannot be stopped
@@ -209,6 +220,24 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"{len(report.failed)} runs failed; {again}", file=sys.stderr)
         return EXIT_FAILED
     return 0
+
+
+@contextlib.contextmanager
+def _interrupts_set(stop: threading.Event) -> Iterator[None]:
+    """Have Ctrl-C set an event as well: the exception may be raised where it is lost."""
+
+    def interrupted(*_: object) -> None:
+        stop.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is told of signals
+        return
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _command_line() -> str:
@@ -248,10 +277,16 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from pve.audit import retrain, verify
+    from pve.provenance import settle_threads
+    from pve.store import CorruptFile
 
+    settle_threads()
     problems = verify(arguments.data_dir)
     for name in arguments.retrain:
-        problems += retrain(arguments.data_dir, name)
+        try:
+            problems += retrain(arguments.data_dir, name)
+        except CorruptFile as error:
+            problems.append(str(error))
     for problem in problems:
         print(problem, file=sys.stderr)
     count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
@@ -281,8 +316,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0, 1 failed runs, 2 bad input."""
     arguments = _parser().parse_args(argv)
     try:
+        if getattr(arguments, "out", None) == "":
+            raise ValueError("--out is ''; legal is the name of a folder")
         return COMMANDS[arguments.command](arguments)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         print(f"pve {arguments.command}: {error}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:

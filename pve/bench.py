@@ -306,8 +306,6 @@ def run(repeats: int) -> Iterator[Row | str]:
     Yields:
       The rows of the table, and at last a note on the whole runs.
     """
-    if repeats < 1:
-        raise ValueError(f"repeats is {repeats}; legal are the integers 1, 2, 3, …")
     env = four_rooms().mdp
     peak = peak_rate()
     with _plain_processes() as everywhere, threadpoolctl.threadpool_limits(1):
@@ -319,6 +317,8 @@ def run(repeats: int) -> Iterator[Row | str]:
 
 def print_table(repeats: int) -> None:
     """Print the table as Markdown, with the machine named."""
+    if repeats < 1:
+        raise ValueError(f"repeats is {repeats}; legal are the integers 1, 2, 3, …")
     machine = provenance.machine()
     print(f"{machine['processor']}, {machine['cores']} cores; ", end="")
     print(", ".join(f"{name} {version}" for name, version in provenance.versions().items()))

@@ -52,6 +52,7 @@ def begin(namespace: dict[str, Any]) -> tuple[int, str]:
         imported = isinstance(value, types.ModuleType | types.FunctionType | type)
         if not (private or imported or name in ("seed", "preset")):
             raise ValueError(f"parameter {name!r} is unknown; legal are 'seed', 'preset'")
+    provenance.settle_threads()
     seed = check_seed(namespace["seed"])
     preset = check_preset(os.environ.get("PVE_PRESET") or namespace["preset"])
     # The matrices here are small: more threads would only wait for one another.

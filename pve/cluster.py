@@ -12,6 +12,7 @@ import threading
 from types import ModuleType
 from typing import Any
 
+from pve import provenance
 from pve.experiments.job import Task
 from pve.resumable import Assignment, End, attempt
 
@@ -33,6 +34,7 @@ def require() -> ModuleType:
 def _attempt_alone(assignment: Assignment, task: Task) -> tuple[str, End]:
     import threadpoolctl
 
+    provenance.settle_threads()
     with threadpoolctl.threadpool_limits(1):
         end = attempt(assignment, task, threading.Event(), lambda _: None)
     return task.name, end
@@ -61,7 +63,7 @@ def compute_on_cluster(
     ray = require()
     try:
         ray.init(address=address, include_dashboard=False, log_to_driver=False)
-    except ConnectionError as error:
+    except (ConnectionError, ValueError) as error:
         raise ValueError(
             f"address is {address!r}; legal is that of a running Ray cluster: {error}"
         ) from None

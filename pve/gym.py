@@ -61,7 +61,7 @@ def _make(identifier: str) -> Any:
 
     try:
         return gymnasium.make(identifier)
-    except gymnasium.error.Error as error:
+    except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(
             f"environment {identifier!r} cannot be made: {error}; legal are names that "
             "gymnasium knows, such as FrozenLake-v1"

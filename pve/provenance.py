@@ -82,6 +82,16 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in VERSIONED}
 
 
+def settle_threads() -> None:
+    """Have XLA split its work alike, however few cores a process may use.
+
+    XLA divides large operations among as many threads as the process has cores at its
+    disposal, and whether there is one or there are more changes last bits. It asks the
+    environment variable NPROC first, once, so this must come before JAX computes anything.
+    """
+    os.environ.setdefault("NPROC", str(max(2, os.cpu_count() or 1)))
+
+
 def machine() -> dict[str, str | int]:
     """The machine, as far as its results and its speed depend on it."""
     return {

@@ -58,6 +58,9 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
             f"data folder {str(folder.path)!r} holds no finished run; legal is one with "
             "at least one (`python -m pve status` lists them)"
         )
+    for run in finished:
+        if (owner := run.record()["run"]) != run.name:
+            raise store.CorruptFile(f"{run.record_path}: belongs to run {owner}")
     curves = [
         run.curves().assign_coords(run.coordinates).expand_dims(list(module.DIMENSIONS))
         for run in finished
@@ -107,12 +110,11 @@ def _order_geometry(
 ) -> xr.Dataset:
     """Components, spreads and diameters of one order's runs, kept beside them."""
     made_of = store.digest({run.name: run.record()[store.DIGEST] for run in runs})
-    path = folder.path / Path(runs[0].name).parent / f"geometry-{made_of[:16]}.nc"
-    if path.exists():
-        try:
+    place = folder.path / Path(runs[0].name).parent
+    for path in place.glob(f"geometry-{made_of[:16]}-*.nc"):
+        # It is named by its checksum, too; damaged, it is derived again.
+        if path.stem.endswith(f"-{store.sha256(path.read_bytes())[:16]}"):
             return store.read_dataset(path)
-        except store.CorruptFile:
-            pass  # it is derived: derive it again
     last = np.stack([_models(run.last_snapshot()) for run in runs])
     basis = principal_components(last, min(COMPONENTS, len(runs)))
     explained = basis.variances / max(last.var(0, dtype=np.float64).sum(), 1e-300)
@@ -147,9 +149,11 @@ def _order_geometry(
         mean, error = published_diameter(basis.scores[:, 0])
         dataset["published_diameter"] = ("order", [mean])
         dataset["published_diameter_error"] = ("order", [error])
-    for old in path.parent.glob("geometry-*.nc"):
+    for old in place.glob("geometry-*.nc"):
         old.unlink()
-    store.write_dataset(path, dataset)
+    content = store.encode_dataset(dataset)
+    name = f"geometry-{made_of[:16]}-{store.sha256(content)[:16]}.nc"
+    store.write_bytes(place / name, content)
     return dataset
 
 

@@ -1,5 +1,6 @@
 """The command line: what it says, what it writes and how it ends."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -18,9 +19,10 @@ from oracles import damage
 from tiny import SEED, data_files, files, touched
 
 import pve
-from pve.__main__ import main
+from pve.__main__ import _interrupts_set, main
 from pve.experiments import diameter
 from pve.experiments.configs import DIAMETER
+from pve.runner import run_experiment
 
 TINY = ("--preset", "smoke", "--runs", "2", "--steps", "40", "--every", "20",
         "--policies", "50", "--batch", "4")  # fmt: skip
@@ -178,7 +180,7 @@ def test_verify_names_damage_and_fails(finished, tmp_path, call):
     damage(folder / "diameter" / "order=1" / "run=0" / "curves.nc", "flipped")
     status, out, err = call("verify", folder)
     assert status == 1
-    assert out == "1 problems\n"
+    assert out == "1 problem\n"
     assert "order=1/run=0/curves.nc" in err
     assert err.count("\n") == 1
 
@@ -258,6 +260,13 @@ BAD = {
         (*ONE, "--env", "gymnasium:Nowhere-v0"),
         ["'Nowhere-v0'", "legal are names that gymnasium knows"],
     ),
+    "gymnasium in a module": (
+        (*ONE, "--env", "gymnasium:nowhere:Lake-v1"),
+        ["'nowhere:Lake-v1'", "legal are names that gymnasium knows"],
+    ),
+    "name too long": (("status", "long" * 100), ["long", "File name too long"]),
+    "no name to write to": (("figures", "DATA", "--out", ""), ["--out is ''", "legal"]),
+    "repeats": (("bench", "--repeats", "0"), ["repeats is 0", "1, 2, 3, …"]),
     "empty name": (("diameter", "", "0", "--preset", "smoke"), ["''", "legal is"]),
     "command": (("diametre", "DATA", "0"), ["'diametre'", "diameter", "capacity"]),
     "option": ((*ONE, "--ordres", "1"), ["--ordres"]),
@@ -364,6 +373,44 @@ def test_interrupted_command_says_how_to_continue_and_does(tmp_path):
     results = pve.load(tmp_path, "diameter")
     assert results.step.values.tolist() == list(range(0, 2501, 25))
     assert results.logged_step.values.tolist() == list(range(5, 2501, 5))
+
+
+def test_an_interrupt_whose_exception_is_lost_still_stops():
+    stop = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    with _interrupts_set(stop), contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert stop.is_set()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_command_that_was_told_to_stop_says_so(tmp_path, call, monkeypatch):
+    def told(*arguments, stop, **options):
+        stop.set()
+        return run_experiment(*arguments, stop=stop, progress=False, **options)
+
+    def left(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr("pve.runner.run_experiment", told)
+    monkeypatch.setattr("os._exit", left)
+    status, out, _ = call("diameter", tmp_path, SEED, *TINY)
+    assert status == 130
+    assert "run the same command again to continue" in out
+
+
+def test_bits_do_not_depend_on_the_cores_a_process_may_use(tmp_path):
+    command = ("--preset", "smoke", "--orders", "5", "inf", "--runs", "1", "--steps", "20",
+               "--every", "20", "--policies", "50")  # fmt: skip
+    one = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})"
+    alone = ("-c", f"{one}; import sys; from pve.__main__ import main; sys.exit(main())")
+    folders = tmp_path / "one", tmp_path / "all"
+    for folder, program in zip(folders, (alone, ("-m", "pve")), strict=True):
+        status, _, err = finish(start("diameter", folder, SEED, *command, program=program))
+        assert status == 0, err
+    one_core, all_cores = (data_files(folder, "diameter") for folder in folders)
+    assert one_core == all_cores
+    assert len(one_core) == 4
 
 
 def test_interrupted_before_the_first_run(tmp_path, call, monkeypatch):

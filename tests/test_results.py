@@ -154,6 +154,25 @@ def test_damaged_derived_file_is_made_again(finished, tmp_path, diameter):
     xr.testing.assert_identical(pve.load(folder, "diameter"), diameter)
 
 
+def test_forged_derived_file_is_made_again(finished, tmp_path, diameter):
+    folder = shutil.copytree(finished, tmp_path / "copy")
+    for path in (folder / "diameter").rglob("geometry-*.nc"):
+        with xr.open_dataset(path, engine="h5netcdf") as derived:
+            forged = derived.load()
+        path.write_bytes(
+            forged.assign(spread=3 * forged.spread).to_netcdf(engine="h5netcdf")
+        )
+    xr.testing.assert_identical(pve.load(folder, "diameter"), diameter)
+
+
+def test_swapped_runs_are_not_loaded(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "copy") / "diameter" / "order=1"
+    for before, after in (("run=0", "x"), ("run=1", "run=0"), ("x", "run=1")):
+        (folder / before).rename(folder / after)
+    with pytest.raises(pve.store.CorruptFile, match=r"belongs to run order=1/run=[01]"):
+        pve.load(folder.parent.parent, "diameter")
+
+
 def test_damaged_results_are_not_loaded(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "copy")
     path = folder / "diameter" / "order=1" / "run=0" / "curves.nc"
