@@ -14,9 +14,13 @@ if (window.location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS === "ob
     ".bd-article .pst-scrollable-table-container, .bd-article .output";
   const SLACK = 12; // pixels, the air around a formula's last sign: nothing to scroll to
   const mark = () => {
+    for (const formula of document.querySelectorAll(".bd-article span.math")) {
+      const wide = formula.scrollWidth > formula.clientWidth + SLACK;
+      formula.classList.toggle("scrolls", wide);
+    }
     for (const element of document.querySelectorAll(WIDE)) {
       const scrolls =
-        element.scrollWidth > element.clientWidth + SLACK &&
+        element.scrollWidth > element.clientWidth &&
         ["auto", "scroll"].includes(getComputedStyle(element).overflowX);
       if (scrolls) element.tabIndex = 0;
       else if (element.tabIndex === 0) element.removeAttribute("tabindex");
