@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import math
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -192,22 +189,16 @@ def _run(arguments: argparse.Namespace) -> int:
     if plan.bytes > MUCH:
         print("That is much: --every N thins the snapshots.")
     again = f"run the same command again to continue: {_command_line()}"
-    stop, stopped = threading.Event(), False
     try:
-        with _interrupts_set(stop):
-            report = run_experiment(
-                name,
-                config,
-                seed,
-                data_dir,
-                stop=stop,
-                engine=arguments.engine,
-                address=arguments.address,
-            )
-        stopped = report.stopped
+        report = run_experiment(
+            name,
+            config,
+            seed,
+            data_dir,
+            engine=arguments.engine,
+            address=arguments.address,
+        )
     except KeyboardInterrupt:
-        stopped = True
-    if stopped:
         print(f"\nInterrupted; nothing that was finished is lost, {again}")
         sys.stdout.flush()
         os._exit(EXIT_INTERRUPTED)  # a thread may be compiling, which cannot be stopped
@@ -220,24 +211,6 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"{len(report.failed)} runs failed; {again}", file=sys.stderr)
         return EXIT_FAILED
     return 0
-
-
-@contextlib.contextmanager
-def _interrupts_set(stop: threading.Event) -> Iterator[None]:
-    """Have Ctrl-C set an event as well: the exception may be raised where it is lost."""
-
-    def interrupted(*_: object) -> None:
-        stop.set()
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is told of signals
-        return
-    before = signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _command_line() -> str:

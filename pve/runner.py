@@ -7,12 +7,15 @@ the seed and the run's place alone, not on what else is computed, where or when.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import queue
 import shutil
+import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,7 +176,7 @@ def run_experiment(
     assignment = Assignment(experiment, config, seed, env, folder.path.resolve(), wanted)
     stop = stop or threading.Event()
     bar = _Progress(experiment, config.steps, due, shown=progress)
-    with bar:
+    with bar, _interrupts_set(stop):
         if engine == "ray":
             from pve import cluster
 
@@ -187,6 +190,32 @@ def run_experiment(
         elsewhere=[name for name, end in bar.ends.items() if end.kind == "elsewhere"],
         stopped=stop.is_set(),
     )
+
+
+@contextlib.contextmanager
+def _interrupts_set(stop: threading.Event) -> Iterator[None]:
+    """Have Ctrl-C stop the runs even where its exception is raised out of sight.
+
+    Python ignores an exception in a callback of its garbage collector, and JAX has one.
+    What is lost there is raised at the end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is told of signals
+        return
+    seen = threading.Event()
+
+    def interrupted(*_: object) -> None:
+        seen.set()
+        stop.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen.is_set():
+        raise KeyboardInterrupt
 
 
 class _Progress:

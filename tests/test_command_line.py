@@ -1,6 +1,5 @@
 """The command line: what it says, what it writes and how it ends."""
 
-import contextlib
 import dataclasses
 import math
 import os
@@ -19,10 +18,9 @@ from oracles import damage
 from tiny import SEED, data_files, files, touched
 
 import pve
-from pve.__main__ import _interrupts_set, main
+from pve.__main__ import main
 from pve.experiments import diameter
 from pve.experiments.configs import DIAMETER
-from pve.runner import run_experiment
 
 TINY = ("--preset", "smoke", "--runs", "2", "--steps", "40", "--every", "20",
         "--policies", "50", "--batch", "4")  # fmt: skip
@@ -373,30 +371,6 @@ def test_interrupted_command_says_how_to_continue_and_does(tmp_path):
     results = pve.load(tmp_path, "diameter")
     assert results.step.values.tolist() == list(range(0, 2501, 25))
     assert results.logged_step.values.tolist() == list(range(5, 2501, 5))
-
-
-def test_an_interrupt_whose_exception_is_lost_still_stops():
-    stop = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
-    with _interrupts_set(stop), contextlib.suppress(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
-    assert stop.is_set()
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_a_command_that_was_told_to_stop_says_so(tmp_path, call, monkeypatch):
-    def told(*arguments, stop, **options):
-        stop.set()
-        return run_experiment(*arguments, stop=stop, progress=False, **options)
-
-    def left(status):
-        raise SystemExit(status)
-
-    monkeypatch.setattr("pve.runner.run_experiment", told)
-    monkeypatch.setattr("os._exit", left)
-    status, out, _ = call("diameter", tmp_path, SEED, *TINY)
-    assert status == 130
-    assert "run the same command again to continue" in out
 
 
 def test_bits_do_not_depend_on_the_cores_a_process_may_use(tmp_path):

@@ -1,5 +1,6 @@
 """Runs: the same bits however they were computed, and nothing lost on the way."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -224,6 +225,19 @@ def test_ctrl_c_waits_for_the_checkpoint(finished, tmp_path, monkeypatch):
     assert compute(tmp_path, config=ONE).computed == ["order=inf/run=0"]
     expected = data_files(finished, "diameter", "order=inf/run=0/")
     assert data_files(tmp_path, "diameter") == expected
+
+
+def test_an_interrupt_whose_exception_is_lost_still_stops():
+    stop, before = threading.Event(), signal.getsignal(signal.SIGINT)
+
+    def lost():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+
+    with pytest.raises(KeyboardInterrupt), runner._interrupts_set(stop):
+        lost()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_stop_before_the_start_computes_nothing(tmp_path):
