@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pve.mdp import Array, check_policy_shape, check_value_shape
+from pve.mdp import Array, as_array, check_policies, check_value_shape
 
 # Policies whose chains are iterated together. One matrix of Four Rooms is 43 kB in
 # float32; ten of them stay in a core's second-level cache through all K products.
@@ -66,22 +66,49 @@ def bellman(mdp: Any, policy: Array, value: Array) -> Array:
       ``[..., S]``. NumPy in, NumPy out; a JAX array anywhere gives a JAX array.
 
     Raises:
-      ValueError: a shape does not fit the MDP's.
+      ValueError: a shape does not fit the MDP's, or the policy's rows are no
+        distributions.
+      TypeError: an argument is no array of real numbers.
     """
+    policy, value = _check_arguments(mdp, policy, value)
+    return _backup(mdp, policy, value)
+
+
+def _check_arguments(mdp: Any, policy: Any, value: Any) -> tuple[Array, Array]:
     num_states, num_actions = mdp.reward.shape[-2:]
-    check_policy_shape(policy, num_states, num_actions)
+    policy, value = as_array("policy", policy), as_array("value", value)
+    check_policies(policy, num_states, num_actions)
     check_value_shape(value, num_states)
+    return policy, value
+
+
+def _backup(mdp: Any, policy: Array, value: Array) -> Array:
     action_values = mdp.reward + mdp.discount * mdp.expect(value)
     if not isinstance(action_values, jax.Array):
         return (policy * action_values).sum(-1)
     # Action by action, which a compiled step reads where it lies: with the actions
     # innermost, XLA would transpose the policies anew for every product.
-    terms = (policy[..., a] * action_values[..., a] for a in range(num_actions))
+    actions = range(policy.shape[-1])
+    terms = (policy[..., a] * action_values[..., a] for a in actions)
     return functools.reduce(operator.add, terms)
 
 
 def bellman_optimality(mdp: Any, value: Array) -> Array:
-    """Apply the Bellman optimality operator, (T v)(s) = max_a [r + γ p v](s, a)."""
+    """Apply the Bellman optimality operator, (T v)(s) = max_a [r + γ p v](s, a).
+
+    Args:
+      mdp: an MDP or anything with ``.reward``, ``.discount`` and ``.expect``.
+      value: ``[..., S]``.
+
+    Returns:
+      ``[..., S]``.
+
+    Raises:
+      ValueError: the value's shape does not fit the MDP's.
+      TypeError: the value is no array of real numbers.
+    """
+    value = as_array("value", value)
+    check_value_shape(value, mdp.reward.shape[-2])
     return (mdp.reward + mdp.discount * mdp.expect(value)).max(-1)
 
 
@@ -101,7 +128,9 @@ def bellman_power(mdp: Any, policy: Array, value: Array, order: int) -> Array:
       The k-step value, ``[S]`` or ``[B, S]``.
 
     Raises:
-      ValueError: the order is not legal, or a shape does not fit.
+      ValueError: the order is not legal, a shape does not fit, or the policy's rows are
+        no distributions.
+      TypeError: an argument is no array of real numbers.
     """
     checked = check_order(order)
     if checked == math.inf:
@@ -111,17 +140,16 @@ def bellman_power(mdp: Any, policy: Array, value: Array, order: int) -> Array:
         )
     order = int(checked)
     num_states, num_actions = mdp.reward.shape[-2:]
-    check_policy_shape(policy, num_states, num_actions)
-    check_value_shape(value, num_states)
+    policy, value = _check_arguments(mdp, policy, value)
     leaves = jax.tree.leaves((mdp, policy, value))
     if not any(isinstance(leaf, jax.Array) for leaf in leaves):
         for _ in range(order):
-            value = bellman(mdp, policy, value)
+            value = _backup(mdp, policy, value)
         return value
     if order == 1:
-        return bellman(mdp, policy, value)
+        return _backup(mdp, policy, value)
     if not hasattr(mdp, "transition"):
-        return jax.lax.fori_loop(0, order, lambda _, v: bellman(mdp, policy, v), value)
+        return jax.lax.fori_loop(0, order, lambda _, v: _backup(mdp, policy, v), value)
     batch = np.broadcast_shapes(np.shape(policy)[:-2], np.shape(value)[:-1])
     policies = jnp.broadcast_to(policy, (*batch, num_states, num_actions))
     values = jnp.broadcast_to(value, (*batch, num_states))

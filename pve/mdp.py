@@ -13,6 +13,7 @@ Shapes, here and in the whole package: ``S`` states, ``A`` actions, ``B`` batch,
 from __future__ import annotations
 
 import dataclasses
+import operator
 from typing import Any
 
 import jax
@@ -44,6 +45,20 @@ def is_traced(*arrays: Any) -> bool:
     return any(isinstance(array, jax.core.Tracer) for array in arrays)
 
 
+def check_positive_integer(name: str, value: Any) -> int:
+    """Return an ``int`` ≥ 1 or raise, naming what was given and what is legal."""
+    legal = "legal are the integers 1, 2, 3, …"
+    if isinstance(value, bool):
+        raise TypeError(f"{name} is {value}; {legal}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; {legal}") from None
+    if number < 1:
+        raise ValueError(f"{name} is {number}; {legal}")
+    return number
+
+
 def check_distributions(name: str, array: Array) -> None:
     """Raise a ``ValueError`` unless the last axis holds probability distributions."""
     array = np.asarray(array)
@@ -69,19 +84,14 @@ def check_policies(policies: Array, num_states: int, num_actions: int) -> None:
 
     The numbers are checked only where they are known, not under a JAX transformation.
     """
-    check_policy_shape(policies, num_states, num_actions)
-    if not is_traced(policies):
-        check_distributions("policy", policies)
-
-
-def check_policy_shape(policies: Array, num_states: int, num_actions: int) -> None:
-    """Raise a ``ValueError`` unless ``policies`` is ``[..., S, A]``."""
     shape = np.shape(policies)
     if shape[-2:] != (num_states, num_actions):
         raise ValueError(
             f"policy has shape {list(shape)}; legal is [..., {num_states}, "
             f"{num_actions}] (states, actions)"
         )
+    if not is_traced(policies):
+        check_distributions("policy", policies)
 
 
 def check_value_shape(values: Array, num_states: int) -> None:

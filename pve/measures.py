@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import threadpoolctl
 
-from pve.mdp import MDP, Array, check_policies, exact
+from pve.mdp import MDP, Array, check_policies, check_positive_integer, exact
 from pve.planning import policy_iteration, policy_value
 
 BLOCK = 1024  # columns of models that a core looks at together
@@ -102,7 +102,8 @@ def principal_components(models: Array, num: int = 2) -> PrincipalComponents:
 
     Args:
       models: ``[N, D]``, N ≥ 2.
-      num: how many components, 1 ≤ num ≤ N.
+      num: how many components, 1 ≤ num ≤ N. (N models vary in N − 1 directions at most:
+        where nothing varies any more, directions and scores are zero.)
 
     Returns:
       The basis, its scores and variances, in float64.
@@ -111,7 +112,7 @@ def principal_components(models: Array, num: int = 2) -> PrincipalComponents:
       ValueError: a shape or number is not legal.
     """
     models = _check_models(models, 2)
-    if not 1 <= num <= len(models):
+    if not 1 <= check_positive_integer("num", num) <= len(models):
         raise ValueError(f"num is {num}; legal are the integers 1 … {len(models)}")
     mean, gram = _mean_and_gram(models)
     squares, vectors = np.linalg.eigh(gram)
@@ -199,16 +200,18 @@ def trajectories(
       mdp: the environment or a model.
       policy: ``[S, A]``, rows summing to one.
       start: the first state, 0 … S − 1.
-      num: how many trajectories.
+      num: how many trajectories, ≥ 1.
       length: how many moves, ≥ 1.
 
     Returns:
       ``[num, length + 1]``, integers: the states, the start included.
 
     Raises:
-      ValueError: the start or the policy is not legal.
+      ValueError: the start, the policy or a number is not legal.
     """
     check_policies(policy, mdp.num_states, mdp.num_actions)
+    check_positive_integer("num", num)
+    check_positive_integer("length", length)
     if not 0 <= start < mdp.num_states:
         raise ValueError(f"start is {start}; legal are 0 … {mdp.num_states - 1}")
     chain = np.einsum("sa,sat->st", np.asarray(policy, float), exact(mdp).transition)

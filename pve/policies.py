@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pve.mdp import MDP, Array, exact
+from pve.mdp import MDP, Array, check_positive_integer, exact
 from pve.planning import policy_iteration, policy_value
 
 KINDS = ("deterministic", "stochastic", "mixed")
@@ -71,16 +71,6 @@ def check_kind(kind: Any) -> str:
     return kind
 
 
-def _check_count(name: str, value: Any) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; legal are integers ≥ 1") from None
-    if number < 1:
-        raise ValueError(f"{name} is {number}; legal are integers ≥ 1")
-    return number
-
-
 def random_policies(
     key: Array, num: int, num_states: int, num_actions: int, kind: str = "mixed"
 ) -> Array:
@@ -102,10 +92,9 @@ def random_policies(
       ValueError: an unknown kind or a number below 1.
     """
     check_kind(kind)
-    for name, value in (
-        ("num", num), ("num_states", num_states), ("num_actions", num_actions)
-    ):  # fmt: skip
-        _check_count(name, value)
+    check_positive_integer("num", num)
+    check_positive_integer("num_states", num_states)
+    check_positive_integer("num_actions", num_actions)
     return _random_policies(key, num, num_states, num_actions, kind)
 
 
@@ -134,7 +123,13 @@ def _random_policies(
 
 
 def random_functions(key: Array, num: int, num_states: int) -> Array:
-    """Draw functions of the state, U(−1, 1) independently: ``[N, S]``, float32."""
+    """Draw functions of the state, U(−1, 1) independently: ``[N, S]``, float32.
+
+    Raises:
+      ValueError: a number below 1.
+    """
+    check_positive_integer("num", num)
+    check_positive_integer("num_states", num_states)
     return jax.random.uniform(key, (num, num_states), minval=-1.0, maxval=1.0)
 
 
@@ -225,8 +220,8 @@ def improvement_policies(
     """
     if check_kind(kind) == "mixed":
         raise ValueError("kind is 'mixed'; legal are 'deterministic', 'stochastic'")
-    _check_count("num_base", num_base)
-    _check_count("num_perturbed", num_perturbed)
+    check_positive_integer("num_base", num_base)
+    check_positive_integer("num_perturbed", num_perturbed)
     for name, share in (
         ("perturbed", perturbed),
         ("update_probability", update_probability),

@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import operator
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -27,7 +26,13 @@ import optax
 
 from pve.bellman import bellman_power, check_order
 from pve.losses import target_loss
-from pve.mdp import MDP, Array, check_policies, check_value_shape
+from pve.mdp import (
+    MDP,
+    Array,
+    check_policies,
+    check_positive_integer,
+    check_value_shape,
+)
 from pve.models import Model, SoftmaxModel
 from pve.planning import policy_value
 from pve.policies import random_functions, random_policies
@@ -83,7 +88,8 @@ class Recipe:
         for name in ("steps", "batch"):
             check_positive_integer(name, getattr(self, name))
         rate = self.learning_rate
-        if not (isinstance(rate, int | float) and 0 < rate < math.inf):
+        number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        if not (number and 0 < rate < math.inf):
             raise ValueError(f"learning_rate is {rate!r}; legal are numbers > 0")
         if self.decay not in DECAYS:
             raise ValueError(f"decay is {self.decay!r}; legal are {', '.join(DECAYS)}")
@@ -93,20 +99,6 @@ class Recipe:
         if self.decay == "constant":
             return optax.adam(self.learning_rate)
         return optax.adam(optax.cosine_decay_schedule(self.learning_rate, self.steps))
-
-
-def check_positive_integer(name: str, value: Any) -> int:
-    """Return an ``int`` ≥ 1 or raise, naming what was given and what is legal."""
-    legal = "legal are the integers 1, 2, 3, …"
-    if isinstance(value, bool):
-        raise TypeError(f"{name} is {value}; {legal}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; {legal}") from None
-    if number < 1:
-        raise ValueError(f"{name} is {number}; {legal}")
-    return number
 
 
 def make_data(env: MDP, policies: Array, values: Array | None, order: int | float) -> Data:
@@ -335,14 +327,17 @@ def train(
     order = check_order(order)
     check_positive_integer("runs", runs)
     model = SoftmaxModel() if model is None else model
-    recipe = recipe or Recipe(10_000, learning_rate=1e-2, decay="cosine")
+    if recipe is None:
+        recipe = Recipe(10_000, learning_rate=1e-2, decay="cosine")
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe is {recipe!r}; legal is a pve.Recipe, or None")
     num_states, num_actions = env.num_states, env.num_actions
     if policies is not None:
         check_policies(policies, num_states, num_actions)
-        if np.ndim(policies) != 3:
+        if np.ndim(policies) != 3 or len(policies) == 0:
             raise ValueError(
                 f"policies has shape {list(np.shape(policies))}; legal is "
-                f"[P, {num_states}, {num_actions}]"
+                f"[P, {num_states}, {num_actions}] with P ≥ 1"
             )
     if values is not None:
         if policies is None:

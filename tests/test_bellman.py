@@ -91,13 +91,19 @@ def test_bellman_broadcasts():
     [
         (np.ones((2, 2)) / 2, np.zeros(4), r"policy has shape \[2, 2\]; legal .* 4, 3\]"),
         (np.ones((4, 3)) / 3, np.zeros(3), r"value has shape \[3\]; legal .* 4\]"),
+        (np.ones((4, 3)) / 2, np.zeros(4), r"policy\[0\] sums to 1\.5; every row"),
+        (jnp.ones((4, 3)) / 2, np.zeros(4), r"policy\[0\] sums to 1\.5; every row"),
+        (np.full((4, 3), np.nan), np.zeros(4), r"policy\[0, 0\] is nan; legal"),
+        ([[2.0, -1.0, 0.0]] * 4, np.zeros(4), r"policy\[0, 1\] is -1; legal"),
     ],
 )
-def test_wrong_shapes_are_named(policy, value, message):
+def test_wrong_arguments_are_named(policy, value, message):
     mdp = random_mdp(0, 4, 3)
     for call in (
         lambda: pve.bellman(mdp, policy, value),
         lambda: pve.bellman_power(mdp, policy, value, 2),
+        lambda: pve.ve_loss(mdp, mdp, policy, value, 1),
+        lambda: pve.pve_loss(mdp, policy, value),
     ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -199,6 +199,9 @@ def test_illegal_trajectories(rooms):
     for start in (-1, 104):
         with pytest.raises(ValueError, match=rf"start is {start}; legal are 0 … 103"):
             pve.trajectories(jax.random.key(0), rooms.mdp, policy, start, 2, 2)
+    for num, length, name in ((0, 2, "num is 0"), (2, -1, "length is -1")):
+        with pytest.raises(ValueError, match=f"{name}; legal are the integers 1"):
+            pve.trajectories(jax.random.key(0), rooms.mdp, policy, 0, num, length)
     with pytest.raises(ValueError, match=r"policy has shape \[3, 4\]; legal"):
         pve.trajectories(jax.random.key(0), rooms.mdp, policy[:3], 0, 2, 2)
 

@@ -72,10 +72,12 @@ def test_functions_are_uniform():
 def test_illegal_arguments_are_named():
     with pytest.raises(ValueError, match=r"kind is 'det'; legal are 'deterministic', "):
         pve.random_policies(KEY, 3, S, A, "det")
-    with pytest.raises(ValueError, match=r"num is 0; legal are integers ≥ 1"):
+    with pytest.raises(ValueError, match="num is 0; legal are the integers 1, 2"):
         pve.random_policies(KEY, 0, S, A)
-    with pytest.raises(TypeError, match=r"num_states is 2\.5; legal are integers"):
+    with pytest.raises(TypeError, match=r"num_states is 2\.5; legal are the integers"):
         pve.random_policies(KEY, 1, 2.5, A)
+    with pytest.raises(ValueError, match="num is -1; legal are the integers 1"):
+        pve.random_functions(KEY, -1, S)
 
 
 # Improvement paths ------------------------------------------------------------------
@@ -196,7 +198,7 @@ def test_unperturbed_policies_are_the_path():
     ("arguments", "message"),
     [
         ({"kind": "mixed"}, "kind is 'mixed'; legal are 'deterministic', 'stochastic'"),
-        ({"num_base": 0}, "num_base is 0; legal are integers ≥ 1"),
+        ({"num_base": 0}, "num_base is 0; legal are the integers 1, 2"),
         ({"num_perturbed": -1}, "num_perturbed is -1; legal"),
         ({"perturbed": 1.5}, "perturbed is 1.5; legal are numbers in"),
         ({"covered": -0.1}, "covered is -0.1; legal are numbers in"),

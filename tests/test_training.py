@@ -278,6 +278,7 @@ def test_error_in_one_thread_is_raised():
         ({"steps": True}, TypeError, "steps is True; legal"),
         ({"batch": -2}, ValueError, "batch is -2; legal"),
         ({"learning_rate": 0.0}, ValueError, "learning_rate is 0.0; legal are numbers"),
+        ({"learning_rate": True}, ValueError, "learning_rate is True; legal"),
         ({"learning_rate": math.inf}, ValueError, "learning_rate is inf; legal"),
         ({"learning_rate": math.nan}, ValueError, "learning_rate is nan; legal"),
         ({"decay": "linear"}, ValueError, "decay is 'linear'; legal are constant, cosine"),
@@ -308,6 +309,12 @@ def test_illegal_recipes(arguments, error, message):
             ValueError,
             r"policies has shape \[3, 2\]; legal is \[P, 3, 2\]",
         ),
+        (
+            {"policies": np.zeros((0, 3, 2))},
+            ValueError,
+            r"policies has shape \[0, 3, 2\]; legal is \[P, 3, 2\] with P ≥ 1",
+        ),
+        ({"recipe": {}}, TypeError, "recipe is {}; legal is a pve.Recipe"),
         (
             {"policies": np.full((2, 3, 2), 1 / 2), "values": np.zeros((1, 3))},
             ValueError,

@@ -11,11 +11,13 @@ import math
 from typing import Any, ClassVar
 
 from pve.bellman import check_order
+from pve.mdp import check_positive_integer
 from pve.models import check_rank
-from pve.training import Recipe, check_positive_integer
+from pve.training import Recipe
 
 PRESETS = ("smoke", "quick", "standard", "paper")
 MODES = ("deterministic", "stochastic")
+MOST_RUNS = 100_000  # of each kind; more is a slip of the finger
 SHORT_MODES = {"det": "deterministic", "stoch": "stochastic"}
 
 
@@ -35,7 +37,7 @@ class Config:
     """What both experiments share.
 
     Attributes:
-      runs: independent runs of each kind, N ≥ 1.
+      runs: independent runs of each kind, N, from 1 to `MOST_RUNS`.
       steps: of training, ≥ 1.
       batch: pairs of policy and value in a batch.
       policies: a run's data: how many policies.
@@ -61,6 +63,8 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("runs", "policies", "every", "log_every"):
             check_positive_integer(name, getattr(self, name))
+        if self.runs > MOST_RUNS:
+            raise ValueError(f"runs is {self.runs}; legal are 1 … {MOST_RUNS}")
         self.recipe  # noqa: B018 (checks the rest)
         if self.steps % self.every:
             raise ValueError(

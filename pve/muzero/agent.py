@@ -37,8 +37,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from pve.mdp import MDP, Array
-from pve.training import check_positive_integer
+from pve.mdp import MDP, Array, check_positive_integer
 
 ARMS = {"plain": 0.0, "with past policies": 1.0}
 
