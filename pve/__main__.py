@@ -177,7 +177,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from pve.runner import check_engine, forecast, run_experiment
 
     settle_threads()
-    check_engine(arguments.engine)
+    check_engine(arguments.engine, arguments.address)
     seed = _seed(arguments.seed)
     config = _config(arguments)
     name, data_dir = arguments.command, arguments.data_dir

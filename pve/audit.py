@@ -13,7 +13,7 @@ import threadpoolctl
 
 from pve import store
 from pve.environments import fingerprint, make_environment
-from pve.experiments import check_experiment
+from pve.experiments import EXPERIMENTS, check_experiment
 from pve.experiments.configs import Config
 from pve.experiments.job import Task
 from pve.folders import ExperimentFolder, identity
@@ -27,11 +27,16 @@ def verify(data_dir: str | Path) -> list[str]:
     Raises:
       ValueError: the folder holds no experiment.
     """
-    problems = []
-    for experiment in present(data_dir):
+    problems: list[str] = []
+    found = present(data_dir)
+    for experiment in EXPERIMENTS:
         folder = ExperimentFolder(data_dir, experiment)
+        problems += folder.orphans()
+        if experiment not in found:
+            continue
         try:
             expected = folder.identity()
+            folder.asked()
         except store.CorruptFile as error:
             problems.append(str(error))
             continue

@@ -137,6 +137,27 @@ class ExperimentFolder:
         names = (folder.relative_to(self.path).as_posix() for folder in folders)
         return [self.run(name) for name in sorted(names, key=_natural)]
 
+    def orphans(self) -> list[str]:
+        """What misses the file that says what it is, one line each; none if sound.
+
+        A run whose curves stand has ended: until its record is written it keeps a
+        checkpoint, and if it failed it says so.
+        """
+        ended = [
+            self.run(found.parent.relative_to(self.path).as_posix())
+            for found in self.path.rglob("curves.nc")
+        ]
+        problems = [
+            f"{run.record_path}: missing; running again computes the run anew"
+            for run in sorted(ended, key=lambda run: _natural(run.name))
+            if not (run.finished or run.checkpoints() or run.failure_path.exists())
+        ]
+        if ended and not self.manifest.exists():
+            problems.append(f"{self.manifest}: missing; runs without it are not read")
+        if ended and not self.plan.exists():
+            problems.append(f"{self.plan}: missing; running again writes it")
+        return problems
+
 
 def _natural(name: str) -> list[tuple[float, str]]:
     """Sort by numbers where there are some: run=10 after run=9, order=inf last."""

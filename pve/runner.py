@@ -32,6 +32,7 @@ from pve.policies import check_seed
 from pve.resumable import Assignment, End, attempt
 
 ENGINES = ("local", "ray")
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 1.5  # after Ctrl-C, for the checkpoints to be written
 
 
@@ -123,14 +124,18 @@ def _checked(experiment: str, config: Config, seed: int) -> tuple[Any, MDP]:
     return module, env
 
 
-def check_engine(engine: str) -> None:
-    """Raise a ``ValueError`` unless the engine is known and installed."""
+def check_engine(engine: str, address: str | None = None) -> None:
+    """Raise a ``ValueError`` unless the engine is known and installed, and fits."""
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}; legal are {', '.join(map(repr, ENGINES))}")
     if engine == "ray":
         from pve import cluster  # an optional extra: only those who ask for it need it
 
         cluster.require()
+    elif address is not None:
+        raise ValueError(
+            f"address is {address!r} and engine {engine!r}; legal with an address is 'ray'"
+        )
 
 
 def run_experiment(
@@ -162,9 +167,10 @@ def run_experiment(
     Raises:
       ValueError: an argument or the folder is not legal, or the folder holds another
         configuration.
-      KeyboardInterrupt: on Ctrl-C, after the runs have written their checkpoints.
+      KeyboardInterrupt: on Ctrl-C or SIGTERM, after the runs have written their
+        checkpoints.
     """
-    check_engine(engine)
+    check_engine(engine, address)
     module, env = _checked(experiment, config, seed)
     folder = ExperimentFolder(data_dir, experiment)
     wanted = identity(experiment, config, seed, fingerprint(env))
@@ -197,7 +203,8 @@ def _interrupts_set(stop: threading.Event) -> Iterator[None]:
     """Have Ctrl-C stop the runs even where its exception is raised out of sight.
 
     Python ignores an exception in a callback of its garbage collector, and JAX has one.
-    What is lost there is raised at the end.
+    What is lost there is raised at the end. SIGTERM, which schedulers send some seconds
+    before they kill, counts as Ctrl-C.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread is told of signals
@@ -209,11 +216,12 @@ def _interrupts_set(stop: threading.Event) -> Iterator[None]:
         stop.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, interrupted)
+    before = {sent: signal.signal(sent, interrupted) for sent in INTERRUPTS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for sent, handler in before.items():
+            signal.signal(sent, handler)
     if seen.is_set():
         raise KeyboardInterrupt
 

@@ -248,6 +248,8 @@ BAD = {
     "batch": ((*ONE, "--batch", "-3"), ["batch is -3", "1, 2, 3, …"]),
     "policies": ((*TWO, "--policies", "55"), ["policies is 55", "multiples of 10"]),
     "every": ((*ONE, "--every", "7"), ["steps is 200", "multiples of 7"]),
+    "runs without end": ((*ONE, "--runs", "1" + 12 * "0"), ["1000000000000", "100000"]),
+    "address": ((*ONE, "--address", "head:6379"), ["'head:6379'", "'local'", "'ray'"]),
     "engine": ((*ONE, "--engine", "slurm"), ["'slurm'", "'local', 'ray'"]),
     "environment": (
         (*ONE, "--env", "five-rooms"),
@@ -345,7 +347,8 @@ sys.exit(main())
 """
 
 
-def test_interrupted_command_says_how_to_continue_and_does(tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_command_says_how_to_continue_and_does(tmp_path, sent):
     command = ("diameter", tmp_path, SEED, "--preset", "smoke", "--orders", "inf",
                "--runs", "1", "--steps", "2500", "--every", "25", "--policies", "50",
                "--batch", "4")  # fmt: skip
@@ -354,7 +357,7 @@ def test_interrupted_command_says_how_to_continue_and_does(tmp_path):
     # The second shard is written at step 975 of 2500.
     wait_for(lambda: any(run.glob("snapshots-001-*.nc")), process)
     (first,) = run.glob("snapshots-000-*.nc")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     killer = threading.Timer(60, process.kill)
     killer.start()
     status, out, err = finish(process)

@@ -618,6 +618,22 @@ def test_run_without_its_record_is_not_finished(copy):
     assert status(copy)["diameter"]["order=1/run=1"] == "missing"
 
 
+@pytest.mark.parametrize(
+    "name", ["order=1/run=1/record.json", "manifest.json", "plan.json"]
+)
+def test_verify_finds_a_deleted_description(copy, name):
+    damage(copy / "diameter" / name, "deleted")
+    (problem,) = verify(copy)
+    assert f"diameter/{name}: missing" in problem
+
+
+@pytest.mark.parametrize("kind", ["truncated", "flipped", "emptied"])
+def test_verify_finds_a_damaged_plan(copy, kind):
+    damage(copy / "diameter" / "plan.json", kind)
+    (problem,) = verify(copy)
+    assert "diameter/plan.json" in problem
+
+
 def swap(first, second):
     spare = first.with_name("spare")
     first.rename(spare)
