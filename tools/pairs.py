@@ -20,6 +20,7 @@ from pathlib import Path
 import jupytext
 from jupytext.compare import NotebookDifference, compare_notebooks
 
+COLUMNS = 80  # of code that a page's column shows without scrolling
 BOOK = Path(__file__).resolve().parents[1] / "book"
 # A code cell of MyST Markdown: the fence with the options, the code, the fence.
 CODE_CELL = re.compile(
@@ -82,7 +83,8 @@ def reformat(source: Path) -> None:
     """Format the code cells of a chapter, touching nothing else of its text."""
 
     def formatted(cell: re.Match[str]) -> str:
-        command = [sys.executable, "-m", "ruff", "format", "--quiet", "-"]
+        ruff = [sys.executable, "-m", "ruff", "format", "--quiet"]
+        command = [*ruff, "--line-length", str(COLUMNS), "-"]
         done = subprocess.run(
             command, input=cell["code"], capture_output=True, text=True, check=True
         )

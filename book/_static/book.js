@@ -10,9 +10,10 @@ if (window.location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS === "ob
 (() => {
   const WIDE =
     ".bd-article pre, .bd-article mjx-container, .bd-article span.math, " +
-    ".bd-article table, " +
+    ".bd-article table, .bd-article .drawn, " +
     ".bd-article .pst-scrollable-table-container, .bd-article .output";
   const SLACK = 12; // pixels, the air around a formula's last sign: nothing to scroll to
+  const PANELS = 650; // pixels: wider figures are of several panels
   const mark = () => {
     for (const formula of document.querySelectorAll(".bd-article span.math")) {
       const wide = formula.scrollWidth > formula.clientWidth + SLACK;
@@ -26,12 +27,25 @@ if (window.location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS === "ob
       else if (element.tabIndex === 0) element.removeAttribute("tabindex");
     }
   };
+  // Two or three panels would be too small to read on a phone: there they keep most of
+  // the width they were drawn with, and scroll.
+  const frame = () => {
+    for (const image of document.querySelectorAll(".bd-article figure > img")) {
+      if (image.naturalWidth < PANELS) continue;
+      const frame = document.createElement("div");
+      frame.className = "drawn";
+      frame.style.setProperty("--drawn", `${image.naturalWidth}px`);
+      image.replaceWith(frame);
+      frame.append(image);
+    }
+  };
   let due;
   const later = () => {
     clearTimeout(due);
     due = setTimeout(mark, 100);
   };
   window.addEventListener("load", () => {
+    frame();
     mark();
     window.MathJax?.startup?.promise?.then(mark);
     window.addEventListener("resize", later);
