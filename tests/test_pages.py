@@ -134,6 +134,33 @@ def test_nothing_is_wider_than_a_narrow_screen(page, book):
         assert page.evaluate(SPILLING) == [], path.name
 
 
+def test_panels_stay_readable_on_a_narrow_screen(page, book):
+    page.set_viewport_size(NARROW)
+    scales = []
+    for path in book.pages:
+        open_page(page, path)
+        images = page.locator(".bd-article figure > img, .bd-article figure > .drawn img")
+        scales += images.evaluate_all(
+            "images => images.map((x) => [x.clientWidth / x.naturalWidth, x.outerHTML])"
+        )
+        for frame in page.locator(".bd-article .drawn").all():
+            assert frame.evaluate("element => element.scrollWidth > element.clientWidth")
+            assert frame.get_attribute("tabindex") == "0", path.name
+    assert scales
+    assert [html[:120] for scale, html in scales if scale < 0.5] == []
+
+
+def test_visible_code_fits_its_column(page, book):
+    wide = []
+    for path in book.pages:
+        open_page(page, path)
+        wide += page.locator(".bd-article .cell_input pre:visible").evaluate_all(
+            "cells => cells.filter((cell) => cell.scrollWidth > cell.clientWidth + 1)"
+            ".map((cell) => cell.textContent)"
+        )
+    assert wide == []
+
+
 def luminance(page, selector, attribute):
     """Mean of the RGB channels of a computed colour, in [0, 255]."""
     colour = page.locator(selector).first.evaluate(

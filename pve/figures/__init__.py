@@ -14,7 +14,13 @@ from pve.figures.classes import (
     spreads,
 )
 from pve.figures.files import save_figures
-from pve.figures.ranks import capacity, capacity_loss, improvement, rank_slides
+from pve.figures.ranks import (
+    capacity,
+    capacity_loss,
+    improvement,
+    rank_errors,
+    rank_slides,
+)
 from pve.figures.words import digits, provenance, settings, source_of_run
 from pve.figures.worlds import (
     corner,
@@ -42,6 +48,7 @@ __all__ = [
     "progress",
     "provenance",
     "ranges",
+    "rank_errors",
     "rank_slides",
     "save_figures",
     "settings",

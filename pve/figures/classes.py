@@ -115,7 +115,7 @@ def clouds(results: xr.Dataset, across: int = 3) -> Figure:
         value = plots.draw_cloud(
             scores, chosen.normalised_performance, below, limits=limits, cmap="cividis"
         )
-        above.set_title(plots.order_label(order))
+        above.set_title(plots.order_label(order), pad=10 if band else 6)
         below.set_xlabel("1st component")
         below.tick_params(labelbottom=True)
     for row in grid:

@@ -19,6 +19,8 @@ from pve.planning import policy_iteration
 from pve.policies import stream
 from pve.slides import Slides
 
+SEEDS = "; thin: single runs, thick: medians"
+
 
 def improvement(paths: dict[str, tuple[Any, Any]], optimum: float, source: str) -> Figure:
     """The true values of the policies along improvement paths.
@@ -78,14 +80,41 @@ def capacity_loss(results: xr.Dataset) -> Figure:
     """The final loss against rank: every seed and the medians."""
     figure, ax = plots.new_figure(figsize=(6.6, 3.8))
     final = results.loss.isel(logged_step=slice(-5, None)).mean("logged_step")
-    for mode in results.mode.values:
-        values = final.sel(mode=mode).transpose("run", "rank")
+    _draw_ranks(final, ax)
+    ax.set(ylabel="PVE loss at the end", yscale="log")
+    outside_legend(figure, ax, 2)
+    return sign(figure, provenance(results) + SEEDS)
+
+
+def rank_errors(
+    results: xr.Dataset, residuals: xr.DataArray, errors: xr.DataArray
+) -> Figure:
+    """One-step residuals and errors of the values against rank.
+
+    Args:
+      results: of the capacity experiment.
+      residuals: (mode, rank, run), RMS over policies and states.
+      errors: of the models' values, likewise.
+    """
+    figure, axes = plots.new_figure(1, 2, figsize=(7.2, 3.4))
+    for ax, measure, name in zip(
+        axes, (residuals, errors), ("one-step residual", "error of the values"), strict=True
+    ):
+        _draw_ranks(measure, ax)
+        ax.set(title=name, ylim=(0, None))
+    axes[0].set_ylabel("root mean square")
+    outside_legend(figure, axes[0], 2)
+    return sign(figure, provenance(results) + SEEDS)
+
+
+def _draw_ranks(measure: xr.DataArray, ax: Any) -> None:
+    """Every seed and the medians of each policy set against rank."""
+    for mode in measure.mode.values:
+        values = measure.sel(mode=mode).transpose("run", "rank")
         color = plots.MODE_COLORS[mode]
         plots.draw_runs(values["rank"], values, ax, color=color, label=mode, mark="o")
-    ax.set(xlabel="rank of the model", ylabel="PVE loss at the end", yscale="log")
-    _rank_ticks(ax, final["rank"].values)
-    outside_legend(figure, ax, 2)
-    return sign(figure, provenance(results) + "; thin: single runs, thick: medians")
+    ax.set_xlabel("rank of the model")
+    _rank_ticks(ax, measure["rank"].values)
 
 
 def rank_slides(

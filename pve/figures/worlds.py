@@ -20,7 +20,7 @@ from pve.policies import stream
 from pve.slides import Slides
 
 NUM_TRAJECTORIES, TRAJECTORY_LENGTH = 5_000, 30
-VALUE_COLORS = ("#0072B2", "#56B4E9", "#009E73", "#D55E00")
+VALUE_COLORS = (*plots.MODE_COLORS.values(), "#009E73", plots.BLACK)
 
 
 def imagined(world: GridWorld, model: MDP, seed: int, source: str) -> Figure:
