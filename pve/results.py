@@ -78,7 +78,8 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
         "seconds": sum(run.record()["seconds"] for run in finished),
     }
     if experiment == "diameter":
-        dataset = dataset.sortby("order").merge(_geometry(folder, finished))
+        geometry = _geometry(folder, finished)
+        dataset = dataset.sortby("order").merge(geometry, join="outer")
     return dataset
 
 

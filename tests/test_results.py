@@ -214,6 +214,16 @@ def test_single_runs_have_no_geometry(finished, tmp_path):
     assert np.isfinite(alone.performance).all()
 
 
+def test_a_single_run_beside_others_has_no_geometry(finished, tmp_path, diameter):
+    folder = shutil.copytree(finished, tmp_path / "copy")
+    shutil.rmtree(folder / "diameter" / "order=1" / "run=1")
+    mixed = pve.load(folder, "diameter")
+    assert np.isnan(mixed.spread.sel(order=1)).all()
+    xr.testing.assert_allclose(
+        mixed.spread.sel(order=math.inf), diameter.spread.sel(order=math.inf)
+    )
+
+
 # What is not there ------------------------------------------------------------------
 
 
