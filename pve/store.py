@@ -13,6 +13,7 @@ import io
 import json
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,9 @@ def sha256(content: bytes) -> str:
 
 def write_bytes(path: Path, content: bytes) -> str:
     """Write a whole file or nothing; return its checksum."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-")
+    name = path.parent / f"{TEMPORARY}{path.name}-{uuid.uuid4().hex}"
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(name, "xb") as file:  # readable by whom the user's umask lets read
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -37,10 +37,12 @@ def test_write_returns_the_checksum(tmp_path):
     assert contents(tmp_path) == {"file": b"abc"}
 
 
-@pytest.mark.parametrize("call", ["replace", "fsync", "fdopen"])
+@pytest.mark.parametrize(
+    ("place", "call"), [(os, "replace"), (os, "fsync"), (store, "open")]
+)
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
 def test_failing_write_leaves_the_old_file_and_nothing_else(
-    tmp_path, monkeypatch, call, error
+    tmp_path, monkeypatch, place, call, error
 ):
     path = tmp_path / "file"
     store.write_bytes(path, b"old")
@@ -48,10 +50,19 @@ def test_failing_write_leaves_the_old_file_and_nothing_else(
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(os, call, fail)
+    monkeypatch.setattr(place, call, fail, raising=place is os)
     with pytest.raises(type(error)):
         store.write_bytes(path, b"new")
     assert contents(tmp_path) == {"file": b"old"}
+
+
+def test_files_may_be_read_by_whom_the_umask_lets_read(tmp_path):
+    before = os.umask(0o027)
+    try:
+        store.write_bytes(tmp_path / "file", b"abc")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
 def test_content_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
