@@ -26,7 +26,6 @@ def make_pdf(folder, programs, found=True):
     )
 
 
-@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 @pytest.mark.parametrize("missing", PROGRAMS)
 def test_a_missing_program_is_named_with_the_packages(tmp_path, missing):
     done = make_pdf(tmp_path, [name for name in PROGRAMS if name != missing])
@@ -37,7 +36,6 @@ def test_a_missing_program_is_named_with_the_packages(tmp_path, missing):
     assert done.stdout == ""
 
 
-@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 def test_a_missing_font_is_named_with_the_packages(tmp_path):
     done = make_pdf(tmp_path, PROGRAMS, found=False)
     assert done.returncode != 0
