@@ -118,5 +118,5 @@ def shipped(name: str, folder: str = "standard") -> xr.Dataset:
       What `pve.summary.load_summary` gives, marked as shipped.
     """
     loaded = summary.load_summary(SHIPPED / folder, name)
-    loaded.attrs["preset"] = "standard (shipped)"
+    loaded.attrs["preset"] = f"{folder} (shipped)"
     return loaded
