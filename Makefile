@@ -65,7 +65,7 @@ links: $(INSTALLED)  ## try the links that leave the book; needs the network
 	$(BIN)/jupyter-book build book --builder linkcheck -n --keep-going
 
 test: $(INSTALLED)  ## run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 lint: $(INSTALLED)  ## check format, style, types and the notebooks' pairing
 	$(BIN)/ruff format --check .

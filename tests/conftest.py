@@ -1,14 +1,17 @@
 """What several test files share."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jax
 import pytest
 import threadpoolctl
+from filelock import FileLock
 from hypothesis import settings
 from tiny import SEED, TINY
 
@@ -22,6 +25,25 @@ settings.register_profile(
     "pve", derandomize=True, deadline=None, max_examples=25, database=None
 )
 settings.load_profile("pve")
+
+
+# Files of tests in the order in which they start; the others follow. The book is built
+# first, in one process while the other goes on; what reads it comes when it is there; and
+# the long ones come early, so that both processes end at about the same time.
+FIRST = ("test_book", "test_runner", "test_theory", "test_papermill", "test_command_line")
+
+
+def pytest_collection_modifyitems(items):
+    """Put the tests into the order in which two processes are done with them soonest."""
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(FIRST)))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """A folder of this run of the tests that all its processes see."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,13 +72,18 @@ def rooms() -> pve.GridWorld:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
-    """A data folder in which both experiments ran, tiny and undisturbed."""
-    folder = tmp_path_factory.mktemp("finished")
-    for name, config in TINY.items():
-        report = run_experiment(name, config, SEED, folder, progress=False)
-        assert report.failed == {}
-    return folder
+def finished(shared, tmp_path_factory) -> Path:
+    """A data folder in which both experiments ran, tiny and undisturbed.
+
+    The first process that asks computes it. Each has its own copy, because reading results
+    may leave files beside them while another process copies the folder.
+    """
+    folder = shared / "finished"
+    with FileLock(shared / "finished.lock"):
+        for name, config in TINY.items():
+            report = run_experiment(name, config, SEED, folder, progress=False)
+            assert report.failed == {}
+    return shutil.copytree(folder, tmp_path_factory.mktemp("own") / "finished")
 
 
 @dataclass(frozen=True)
@@ -102,8 +129,17 @@ def build_book(output: Path, *options: str, root: Path = ROOT) -> Build:
 
 
 @pytest.fixture(scope="session")
-def book(tmp_path_factory) -> Build:
-    """The whole book, built cold once for all tests that read it."""
-    build = build_book(tmp_path_factory.mktemp("book"))
+def book(shared) -> Build:
+    """The whole book, built cold once for all tests that read it.
+
+    The first process that asks builds it; another one waits for it.
+    """
+    done = shared / "book.json"
+    with FileLock(shared / "book.lock"):
+        if not done.exists():
+            build = build_book(shared / "book")
+            done.write_text(json.dumps(asdict(build) | {"html": str(build.html)}))
+    found = json.loads(done.read_text())
+    build = Build(Path(found["html"]), found["returncode"], found["log"])
     assert build.returncode == 0, build.log
     return build
