@@ -1,5 +1,6 @@
 """The built pages in a real browser, without a network."""
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -82,83 +83,9 @@ def open_page(page, path):
     page.evaluate("() => window.MathJax?.startup?.promise")
 
 
-def test_pages_open_offline_without_error(page, book):
-    errors, foreign = [], []
-    page.on("pageerror", lambda error: errors.append(f"{page.url}: {error}"))
-    page.on("requestfailed", lambda request: errors.append(request.url))
-    page.on(
-        "request",
-        lambda request: (
-            request.url.startswith(("file:", "data:", "blob:"))
-            or foreign.append(request.url)
-        ),
-    )
-    for path in book.pages:
-        open_page(page, path)
-    assert errors == []
-    assert foreign == []
-
-
-def test_mathematics_is_typeset(page, book):
-    typeset = 0
-    for path in book.pages:
-        open_page(page, path)
-        formulas = page.locator(".bd-article .math").count()
-        if not formulas:
-            continue
-        assert page.locator(".bd-article .math mjx-container").count() >= formulas, path
-        assert page.locator("mjx-merror, [data-mml-node=merror]").count() == 0, path
-        assert page.evaluate("() => document.fonts.ready.then(() => true)")
-        typeset += formulas
-    with_mathematics = any('class="math' in path.read_text() for path in book.pages)
-    assert bool(typeset) == with_mathematics
-
-
-def test_figures_have_their_text(page, book):
-    for path in book.pages:
-        open_page(page, path)
-        for image in page.locator(".bd-article img").all():
-            text = (image.get_attribute("alt") or "").strip()
-            where = f"{path.name}: {image.get_attribute('src')}"
-            # Sphinx and myst-nb fall back to the file's name, or to its content.
-            assert len(text) > 10, f"no alternative text in {where}"
-            assert not text.startswith(("_images", "../", "<Figure")), where
-
-
-def test_nothing_is_wider_than_a_narrow_screen(page, book):
-    page.set_viewport_size(NARROW)
-    for path in book.pages:
-        open_page(page, path)
-        width = page.evaluate("() => document.documentElement.scrollWidth")
-        assert width <= NARROW["width"], path.name
-        assert page.evaluate(SPILLING) == [], path.name
-
-
-def test_panels_stay_readable_on_a_narrow_screen(page, book):
-    page.set_viewport_size(NARROW)
-    scales = []
-    for path in book.pages:
-        open_page(page, path)
-        images = page.locator(".bd-article figure > img, .bd-article figure > .drawn img")
-        scales += images.evaluate_all(
-            "images => images.map((x) => [x.clientWidth / x.naturalWidth, x.outerHTML])"
-        )
-        for frame in page.locator(".bd-article .drawn").all():
-            assert frame.evaluate("element => element.scrollWidth > element.clientWidth")
-            assert frame.get_attribute("tabindex") == "0", path.name
-    assert scales
-    assert [html[:120] for scale, html in scales if scale < 0.5] == []
-
-
-def test_visible_code_fits_its_column(page, book):
-    wide = []
-    for path in book.pages:
-        open_page(page, path)
-        wide += page.locator(".bd-article .cell_input pre:visible").evaluate_all(
-            "cells => cells.filter((cell) => cell.scrollWidth > cell.clientWidth + 1)"
-            ".map((cell) => cell.textContent)"
-        )
-    assert wide == []
+def is_here(address):
+    """Whether a request stays on this machine."""
+    return address.startswith(("file:", "data:", "blob:"))
 
 
 def luminance(page, selector, attribute):
@@ -170,21 +97,172 @@ def luminance(page, selector, attribute):
     return sum(map(float, channels)) / 3
 
 
-def test_dark_mode(page, book):
-    for path in book.pages:
-        page.emulate_media(color_scheme="dark")
-        page.goto(path.as_uri(), wait_until="load")
-        page.evaluate(
-            "() => { document.documentElement.dataset.mode = 'dark';"
-            " document.documentElement.dataset.theme = 'dark'; }"
-        )
-        assert luminance(page, "body", "backgroundColor") < 80, path.name
-        assert luminance(page, ".bd-article", "color") > 150, path.name
-        for image in page.locator(".bd-article .cell_output img").all():
-            style = image.evaluate(
-                "element => [getComputedStyle(element).filter,"
-                " getComputedStyle(element).backgroundColor]"
-            )
+def show(page, theme):
+    """Put the page that is open into a theme."""
+    page.evaluate(
+        "(theme) => { document.documentElement.dataset.mode = theme;"
+        " document.documentElement.dataset.theme = theme; }",
+        theme,
+    )
+    page.wait_for_timeout(300)  # colours fade over, and what scrolls is marked anew
+
+
+def audit(page, theme, only=()):
+    """What axe finds on the page that is open, in a theme; ``only`` some rules."""
+    show(page, theme)
+    return page.evaluate(VIOLATIONS, only)
+
+
+def violations(page):
+    """What axe finds on a page that was opened on a wide screen."""
+    page.emulate_media(reduced_motion="reduce")
+    page.add_script_tag(path=AXE)
+    found = audit(page, "light")
+    found += audit(page, "dark", ["color-contrast", "link-in-text-block"])
+    page.set_viewport_size(NARROW)
+    found += audit(page, "light", ["scrollable-region-focusable"])
+    page.emulate_media(reduced_motion="no-preference")
+    return found
+
+
+def look_wide(page):
+    """What the checks ask of a page that was opened on a wide screen."""
+    return {
+        "formulas": page.locator(".bd-article .math").count(),
+        "typeset": page.locator(".bd-article .math mjx-container").count(),
+        "mistakes": page.locator("mjx-merror, [data-mml-node=merror]").count(),
+        "fonts": page.evaluate("() => document.fonts.ready.then(() => true)"),
+        "images": page.locator(".bd-article img").evaluate_all(
+            "images => images.map((x) => [x.getAttribute('src'), x.getAttribute('alt')])"
+        ),
+        "wide code": page.locator(".bd-article .cell_input pre:visible").evaluate_all(
+            "cells => cells.filter((cell) => cell.scrollWidth > cell.clientWidth + 1)"
+            ".map((cell) => cell.textContent)"
+        ),
+    }
+
+
+def look_dark(page):
+    """What the checks ask of a page in the dark theme."""
+    page.emulate_media(color_scheme="dark")
+    show(page, "dark")
+    looks = {
+        "background": luminance(page, "body", "backgroundColor"),
+        "text": luminance(page, ".bd-article", "color"),
+        "figures": page.locator(".bd-article .cell_output img").evaluate_all(
+            "images => images.map((x) =>"
+            " [getComputedStyle(x).filter, getComputedStyle(x).backgroundColor])"
+        ),
+    }
+    page.emulate_media(color_scheme="light")
+    return looks
+
+
+def look_narrow(page):
+    """What the checks ask of a page that was opened on a narrow screen."""
+    images = page.locator(".bd-article figure > img, .bd-article figure > .drawn img")
+    return {
+        "width": page.evaluate("() => document.documentElement.scrollWidth"),
+        "spilling": page.evaluate(SPILLING),
+        "scales": images.evaluate_all(
+            "images => images.map((x) => [x.clientWidth / x.naturalWidth, x.outerHTML])"
+        ),
+        "frames": page.locator(".bd-article .drawn").evaluate_all(
+            "frames => frames.map((x) =>"
+            " [x.scrollWidth > x.clientWidth, x.getAttribute('tabindex')])"
+        ),
+    }
+
+
+@dataclasses.dataclass
+class Seen:
+    """What is seen of the pages, each opened once wide and once narrow for all checks."""
+
+    errors: list = dataclasses.field(default_factory=list)
+    foreign: list = dataclasses.field(default_factory=list)
+    looks: dict = dataclasses.field(default_factory=dict)  # by the page's path
+    violations: dict = dataclasses.field(default_factory=dict)  # likewise, audited ones
+
+
+@pytest.fixture(scope="module")
+def seen(browser, book):
+    seen, page = Seen(), browser.new_page()
+    page.on("pageerror", lambda error: seen.errors.append(f"{page.url}: {error}"))
+    page.on("requestfailed", lambda request: seen.errors.append(request.url))
+    page.on(
+        "request",
+        lambda request: is_here(request.url) or seen.foreign.append(request.url),
+    )
+    search = book.html / "search.html"
+    for path in [*book.pages, search]:
+        page.set_viewport_size(WIDE)
+        open_page(page, path)
+        if path != search:
+            seen.looks[path] = look_wide(page) | look_dark(page)
+        if path in [*book.kinds, search]:
+            seen.violations[path] = violations(page)
+        if path != search:
+            page.set_viewport_size(NARROW)
+            open_page(page, path)
+            seen.looks[path] |= look_narrow(page)
+    page.close()
+    return seen
+
+
+def test_pages_open_offline_without_error(seen):
+    assert seen.errors == []
+    assert seen.foreign == []
+
+
+def test_mathematics_is_typeset(seen, book):
+    typeset = 0
+    for path, look in seen.looks.items():
+        if not look["formulas"]:
+            continue
+        assert look["typeset"] >= look["formulas"], path
+        assert look["mistakes"] == 0, path
+        assert look["fonts"]
+        typeset += look["formulas"]
+    with_mathematics = any('class="math' in path.read_text() for path in book.pages)
+    assert bool(typeset) == with_mathematics
+
+
+def test_figures_have_their_text(seen):
+    for path, look in seen.looks.items():
+        for source, text in look["images"]:
+            text = (text or "").strip()
+            where = f"{path.name}: {source}"
+            # Sphinx and myst-nb fall back to the file's name, or to its content.
+            assert len(text) > 10, f"no alternative text in {where}"
+            assert not text.startswith(("_images", "../", "<Figure")), where
+
+
+def test_nothing_is_wider_than_a_narrow_screen(seen):
+    for path, look in seen.looks.items():
+        assert look["width"] <= NARROW["width"], path.name
+        assert look["spilling"] == [], path.name
+
+
+def test_panels_stay_readable_on_a_narrow_screen(seen):
+    scales = []
+    for path, look in seen.looks.items():
+        scales += look["scales"]
+        for scrolls, tabindex in look["frames"]:
+            assert scrolls
+            assert tabindex == "0", path.name
+    assert scales
+    assert [html[:120] for scale, html in scales if scale < 0.5] == []
+
+
+def test_visible_code_fits_its_column(seen):
+    assert [code for look in seen.looks.values() for code in look["wide code"]] == []
+
+
+def test_dark_mode(seen):
+    for path, look in seen.looks.items():
+        assert look["background"] < 80, path.name
+        assert look["text"] > 150, path.name
+        for style in look["figures"]:
             assert style == ["none", "rgb(255, 255, 255)"], path.name
 
 
@@ -198,10 +276,7 @@ def test_search_finds_a_word_offline(page, book):
     )
     page.on(
         "request",
-        lambda request: (
-            request.url.startswith(("file:", "data:", "blob:"))
-            or problems.append(request.url)
-        ),
+        lambda request: is_here(request.url) or problems.append(request.url),
     )
     open_page(page, book.html / "search.html")
     page.locator("input[name=q]:visible").first.fill("contraction")
@@ -225,30 +300,14 @@ def hrefs(links):
     return [link.get_attribute("href") or "" for link in links.all()]
 
 
-def audit(page, theme, only=()):
-    """What axe finds on the page that is open, in a theme; ``only`` some rules."""
-    page.evaluate(
-        "(theme) => { document.documentElement.dataset.mode = theme;"
-        " document.documentElement.dataset.theme = theme; }",
-        theme,
-    )
-    page.wait_for_timeout(300)  # colours fade over, and what scrolls is marked anew
-    return page.evaluate(VIOLATIONS, only)
-
-
-def test_pages_are_accessible(page, book):
+def test_pages_are_accessible(seen):
     """In both themes; and what scrolls sideways on a narrow screen can be focused."""
-    page.emulate_media(reduced_motion="reduce")
-    found = []
-    for path in [*book.kinds, book.html / "search.html"]:
-        page.set_viewport_size(WIDE)
-        open_page(page, path)
-        page.add_script_tag(path=AXE)
-        on_page = audit(page, "light")
-        on_page += audit(page, "dark", ["color-contrast", "link-in-text-block"])
-        page.set_viewport_size(NARROW)
-        on_page += audit(page, "light", ["scrollable-region-focusable"])
-        found += [f"{path.name}: {violation}" for violation in on_page]
+    found = [
+        f"{path.name}: {violation}"
+        for path, violations in seen.violations.items()
+        for violation in violations
+    ]
+    assert len(seen.violations) > 1
     assert found == [], "\n".join(found)
 
 
