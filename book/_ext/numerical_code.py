@@ -59,13 +59,18 @@ def choose_cache(app: Sphinx, config: Config) -> None:
     logger.info("numerical code: %s", config.numerical_hash)
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the extension."""
+def settle_kernels() -> None:
+    """How this process starts the chapters' kernels."""
     # Chapters run on the kernel of this environment, even where the user's home
     # holds another one of the same name.
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
     # Kernels warn, once a chapter, when they speak unencrypted; so let them encrypt.
     KernelManager.transport_encryption.default_value = "auto"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    settle_kernels()
     app.add_config_value("numerical_hash", "", "env", str)
     app.connect("config-inited", choose_cache)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
