@@ -65,6 +65,7 @@ def browser(tmp_path_factory):
             args=FLAGS,
             viewport=WIDE,
         )
+        context.set_default_timeout(120_000)  # ms; other tests may take the cores
         yield context
         context.close()
 
