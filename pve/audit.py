@@ -16,7 +16,7 @@ from pve.environments import fingerprint, make_environment
 from pve.experiments import EXPERIMENTS, check_experiment
 from pve.experiments.configs import Config
 from pve.experiments.job import Task
-from pve.folders import ExperimentFolder, identity
+from pve.folders import ExperimentFolder, differences, identity
 from pve.results import present
 from pve.resumable import compute
 
@@ -83,11 +83,7 @@ def retrain(data_dir: str | Path, name: str) -> list[str]:
     env, seed = make_environment(config.env), recorded["seed"]
     task = Task(tuple(stored.coordinates.items()), 1)
     now = identity(experiment, config, seed, fingerprint(env))
-    differing = [
-        f"{key} was {recorded.get(key)!r}, is {now[key]!r}"
-        for key in now
-        if recorded.get(key) != now[key]
-    ]
+    differing = differences(recorded, now)
     with tempfile.TemporaryDirectory() as scratch, threadpoolctl.threadpool_limits(1):
         again = ExperimentFolder(scratch, experiment).run(run_name)
         store.make_folder(again.path)

@@ -19,8 +19,9 @@ import threadpoolctl
 import xarray as xr
 
 from pve import plots, provenance, results, runner, store, summary
-from pve.experiments import check_experiment
+from pve.experiments import EXPERIMENTS, check_experiment
 from pve.experiments.configs import check_preset
+from pve.folders import numerical_code
 from pve.policies import check_seed
 
 # Larger results than a build computes; `python -m pve summary` and `bench` write them.
@@ -75,7 +76,8 @@ def data_folder(seed: int, preset: str) -> Path:
     """Where the book keeps the results of a seed and a preset."""
     root = os.environ.get("PVE_RESULTS")
     base = Path(root) if root else provenance.PACKAGE.parent / "_build" / "results"
-    made_by = store.digest({"code": provenance.code_hash(), **provenance.versions()})
+    codes = {name: numerical_code(name) for name in EXPERIMENTS}
+    made_by = store.digest({**codes, **provenance.versions()})
     return base / made_by[:16] / f"{check_preset(preset)}-{check_seed(seed)}"
 
 

@@ -32,7 +32,10 @@ from pve import provenance, store
 from pve.experiments.configs import Config
 from pve.experiments.job import Task
 
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, 3)  # formats of folders that can be read and continued
+# What folders of format 2 leave out of their identity.
+UNRECORDED = ("optax", "scipy")
 SHARD = 20  # snapshots in a file: 3.5 MB at Four Rooms' size
 
 
@@ -55,9 +58,40 @@ def identity(experiment: str, config: Config, seed: int, env: str) -> dict[str, 
         "seed": seed,
         "environment": env,
         **config.identity(),
-        "code": provenance.code_hash(),
+        "code": numerical_code(experiment),
         **provenance.versions(),
     }
+
+
+def numerical_code(experiment: str) -> str:
+    """The hash of the code that decides the numbers of an experiment's runs."""
+    return provenance.code_hash(
+        f"pve.experiments.{experiment}.prepare", "pve.resumable.compute"
+    )
+
+
+def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """What keeps runs of two identities apart, one line each; none if they belong together.
+
+    Args:
+      found: the identity of runs that there are, perhaps of an earlier format, or of code
+        that gave the same numbers.
+      wanted: the identity of runs made now.
+    """
+    return [
+        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name) and not _agree(name, found, wanted)
+    ]
+
+
+def _agree(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a field that differs belongs to the same numbers all the same."""
+    if name == "format":
+        return found.get(name) in READABLE
+    if name == "code":
+        return provenance.same_numbers(wanted["code"], found.get("code", ""))
+    return name in UNRECORDED and name not in found and found.get("format") == 2
 
 
 class ExperimentFolder:
@@ -70,8 +104,12 @@ class ExperimentFolder:
         self.manifest = self.path / "manifest.json"
         self.plan = self.path / "plan.json"
 
-    def claim(self, wanted: dict[str, Any]) -> None:
+    def claim(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Make the folder, or check that it holds this configuration.
+
+        Returns:
+          The identity that the folder's runs are recorded with: the wanted one, or the one
+          that the folder was begun with where that is of an earlier format or code.
 
         Raises:
           OtherConfiguration: it holds another one; the message names what differs.
@@ -87,18 +125,15 @@ class ExperimentFolder:
                         "legal is a folder of this configuration or a new one"
                     )
                 store.write_record(self.manifest, {"identity": wanted})
-                return
+                return wanted
         found = self.identity()
-        differing = [
-            f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
-            for name in sorted(found.keys() | wanted.keys())
-            if found.get(name) != wanted.get(name)
-        ]
+        differing = differences(found, wanted)
         if differing:
             raise OtherConfiguration(
                 f"data folder {str(self.path)!r} holds another configuration: "
                 f"{'; '.join(differing)}; legal is the same one or a new folder"
             )
+        return found
 
     def identity(self) -> dict[str, Any]:
         """The folder's identity.

@@ -173,8 +173,7 @@ def run_experiment(
     check_engine(engine, address)
     module, env = _checked(experiment, config, seed)
     folder = ExperimentFolder(data_dir, experiment)
-    wanted = identity(experiment, config, seed, fingerprint(env))
-    folder.claim(wanted)
+    wanted = folder.claim(identity(experiment, config, seed, fingerprint(env)))
     tasks = module.tasks(config)
     due = [task for task in tasks if not folder.run(task).finished]
     _check_disk(folder.path, config, env, due)

@@ -430,7 +430,7 @@ def test_other_configuration_is_refused_and_nothing_touched(
 
 def test_other_code_is_refused(finished, tmp_path, monkeypatch):
     folder = shutil.copytree(finished, tmp_path / "copy")
-    monkeypatch.setattr("pve.provenance.code_hash", lambda: "other")
+    monkeypatch.setattr("pve.provenance.code_hash", lambda *roots: "other")
     with pytest.raises(OtherConfiguration, match=r"code is '.*' there, 'other' here"):
         compute(folder)
 

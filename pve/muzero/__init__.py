@@ -30,7 +30,7 @@ from pve.muzero.predictions import (
     normalised,
     planned_policy,
 )
-from pve.muzero.study import load, load_or_run, run, settings_of
+from pve.muzero.study import load, load_or_run, numerical_code, run, settings_of
 
 __all__ = [
     "ARMS",
@@ -52,6 +52,7 @@ __all__ = [
     "look_ahead",
     "measure",
     "normalised",
+    "numerical_code",
     "planned_policy",
     "returns",
     "run",
