@@ -7,32 +7,32 @@ Shapes are spelled the same everywhere: ``S`` states, ``A`` actions, ``B`` batch
 order, ``N`` runs. Importing the package changes no global setting of JAX.
 """
 
-from pve.bellman import bellman, bellman_optimality, bellman_power
-from pve.gridworld import GridWorld, four_rooms, grid_world
-from pve.gym import from_gymnasium
-from pve.losses import pve_loss, ve_loss
-from pve.mdp import MDP
-from pve.measures import (
+from pve.equivalence.distances import (
     PrincipalComponents,
     diameter,
     flatten,
-    optimal_action_share,
     principal_components,
     spread,
-    trajectories,
-    uniform_policy,
 )
-from pve.models import LowRankModel, SoftmaxModel
-from pve.planning import (
+from pve.equivalence.losses import pve_loss, ve_loss
+from pve.equivalence.models import LowRankModel, SoftmaxModel
+from pve.equivalence.policies import improvement_policies, random_functions, random_policies
+from pve.mdp.bellman import bellman, bellman_optimality, bellman_power
+from pve.mdp.core import MDP
+from pve.mdp.planning import (
     greedy_policy,
     performance,
     policy_iteration,
     policy_value,
+    uniform_policy,
     value_iteration,
 )
-from pve.policies import improvement_policies, random_functions, random_policies
-from pve.results import load, load_model
-from pve.training import Recipe, Trained, train
+from pve.mdp.simulation import optimal_action_share, trajectories
+from pve.results.load import load, load_model
+from pve.training.problem import Recipe
+from pve.training.train import Trained, train
+from pve.worlds.gridworld import GridWorld, four_rooms, grid_world
+from pve.worlds.tables import from_gymnasium
 
 __version__ = "0.1.0"
 

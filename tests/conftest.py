@@ -16,7 +16,7 @@ from hypothesis import settings
 from tiny import SEED, TINY
 
 import pve
-from pve.runner import run_experiment
+from pve.engines.dispatch import run_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 

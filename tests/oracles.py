@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import numpy as np
 from hypothesis import strategies as st
 
@@ -63,6 +64,26 @@ def central_difference(function, at, direction, step=1e-6):
     """The directional derivative of a function of an array."""
     ahead, behind = function(at + step * direction), function(at - step * direction)
     return (ahead - behind) / (2 * step)
+
+
+def equations(jaxpr):
+    """All equations of a jaxpr and, however deep, of those inside it."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for leaf in jax.tree.leaves(tuple(equation.params.values())):
+            inner = getattr(leaf, "jaxpr", leaf)  # a closed one holds an open one
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)
+
+
+def dot_precisions(function, *args):
+    """The precision that each product of matrices in a function is to have."""
+    jaxpr = jax.make_jaxpr(function)(*args).jaxpr
+    return [
+        equation.params["precision"]
+        for equation in equations(jaxpr)
+        if equation.primitive.name == "dot_general"
+    ]
 
 
 seeds = st.integers(0, 10**6)

@@ -1,5 +1,6 @@
 """Other losses and their loop; what a free reward absorbs, and what it cannot."""
 
+import dataclasses
 import math
 
 import jax
@@ -20,8 +21,10 @@ from oracles import (
 )
 
 import pve
-from pve import baselines, training
-from pve.training import initial_state, make_data
+from pve.equivalence import losses
+from pve.training.loop import fit, initial_state
+from pve.training.objective import Likelihood, Proper, SquaredValueError
+from pve.training.problem import Problem, make_data
 
 ENV = random_mdp(0, 3, 2, 0.8)
 RECIPE = pve.Recipe(steps=60, batch=4, learning_rate=1e-2, decay="cosine")
@@ -40,15 +43,15 @@ def test_likelihood_is_the_cross_entropy_and_the_reward_error(pair):
             total += (model.reward[s, a] - env.reward[s, a]) ** 2
             for t in range(states):
                 total -= env.transition[s, a, t] * math.log(model.transition[s, a, t])
-    found = float(baselines.likelihood_loss(model, env))
+    found = float(losses.likelihood_loss(model, env))
     assert found == pytest.approx(total / (states * actions), rel=1e-4, abs=1e-5)
 
 
 @given(pairs_of_mdps())
 def test_likelihood_is_smallest_at_the_environment(pair):
     env, model = pair
-    at_env = baselines.likelihood_loss(env, env)
-    assert at_env <= baselines.likelihood_loss(model, env) + 1e-5
+    at_env = losses.likelihood_loss(env, env)
+    assert at_env <= losses.likelihood_loss(model, env) + 1e-5
 
 
 def test_likelihood_minds_no_impossible_transitions(rooms):
@@ -56,7 +59,7 @@ def test_likelihood_minds_no_impossible_transitions(rooms):
     env = rooms.mdp
 
     def loss(transition):
-        return baselines.likelihood_loss(pve.MDP(env.reward, transition, 0.9), env)
+        return losses.likelihood_loss(pve.MDP(env.reward, transition, 0.9), env)
 
     value, gradient = jax.value_and_grad(loss)(jnp.asarray(env.transition, jnp.float32))
     assert np.isfinite(value)
@@ -70,7 +73,7 @@ def test_value_error_is_the_long_runs(pair, seed):
     values = np.array([long_run_value(env, policy) for policy in policies])
     imagined = np.array([long_run_value(model, policy) for policy in policies])
     wanted = ((imagined - values) ** 2).sum(-1).mean()
-    found = float(baselines.value_error_loss(model, policies, values))
+    found = float(losses.value_error_loss(model, policies, values))
     assert found == pytest.approx(wanted, rel=1e-3, abs=1e-4)
 
 
@@ -96,7 +99,7 @@ def test_value_error_has_the_derivative_of_finite_differences(seed):
             changed = jax.tree.unflatten(
                 jax.tree.structure(model), [jnp.asarray(model.reward), transition, 0.9]
             )
-            return baselines.value_error_loss(changed, policies, values)
+            return losses.value_error_loss(changed, policies, values)
 
         gradient = np.asarray(jax.grad(fast)(jnp.asarray(model.transition)))
     wanted = central_difference(slow, model.transition, direction)
@@ -106,52 +109,50 @@ def test_value_error_has_the_derivative_of_finite_differences(seed):
 # The loop ---------------------------------------------------------------------------
 
 
-def residual(model, env, batch):
-    """The proper loss, as the loop asks for it."""
-    del env
-    return pve.pve_loss(model, batch.policies, batch.values)
-
-
 @pytest.fixture(scope="module")
 def data():
     policies = pve.random_policies(jax.random.key(1), 60, 3, 2)
     return make_data(ENV, policies, None, math.inf)
 
 
-def fitted(data, loss, *, model=None, chunk=30, recipe=RECIPE):
-    model = model or pve.SoftmaxModel()
+@dataclasses.dataclass(frozen=True)
+class FormedResidual:
+    """The proper loss of the formed model, as an objective of one's own."""
+
+    chunk = 500
+
+    def loss(self, model, params, discount, batch, env):
+        del env
+        return pve.pve_loss(model.mdp(params, discount), batch.policies, batch.values)
+
+
+def fitted(data, objective, *, chunk=30, recipe=RECIPE):
+    model = pve.SoftmaxModel()
     state = initial_state(jax.random.key(2), model, 3, 2, recipe)
     key = jax.random.key(5)
-    state, losses = baselines.fit(
-        state, key, data, ENV, model=model, loss=loss, recipe=recipe, chunk=chunk
-    )
+    problem = Problem(key, data, model, objective, recipe, 0.8, ENV)
+    state, losses = fit(state, problem, chunk=chunk)
     return model.mdp(state.params, 0.8), losses
 
 
-def test_loop_trains_as_the_experiments_do(data):
-    """The proper loss through this loop: the same batches, the same optimiser."""
-    model = pve.SoftmaxModel()
-    state = initial_state(jax.random.key(2), model, 3, 2, RECIPE)
-    state, losses = training.advance(
-        state, jax.random.key(5), data, model=model, order=math.inf, recipe=RECIPE,
-        discount=0.8, length=60,
-    )  # fmt: skip
-    mine, found = fitted(data, residual)
+def test_every_objective_meets_the_same_batches(data):
+    """The proper loss and one written here: the same batches, the same optimiser."""
+    model, losses = fitted(data, Proper())
+    mine, found = fitted(data, FormedResidual())
     np.testing.assert_allclose(found, losses, rtol=1e-3)
-    other = model.mdp(state.params, 0.8)
-    np.testing.assert_allclose(pve.flatten(mine), pve.flatten(other), atol=1e-4)
+    np.testing.assert_allclose(pve.flatten(mine), pve.flatten(model), atol=1e-4)
 
 
 def test_bits_do_not_depend_on_the_chunk(data):
-    first, second = (fitted(data, baselines.value_error, chunk=c)[0] for c in (20, 30))
+    first, second = (fitted(data, SquaredValueError(), chunk=c)[0] for c in (20, 30))
     np.testing.assert_array_equal(pve.flatten(first), pve.flatten(second))
 
 
-@pytest.mark.parametrize("loss", [baselines.likelihood, baselines.value_error])
-def test_losses_fall_to_the_environment_or_its_values(data, loss):
+@pytest.mark.parametrize("objective", [Likelihood(), SquaredValueError()])
+def test_losses_fall_to_the_environment_or_its_values(data, objective):
     recipe = pve.Recipe(steps=1500, batch=10, learning_rate=5e-2, decay="cosine")
-    model, losses = fitted(data, loss, recipe=recipe, chunk=500)
-    if loss is baselines.likelihood:
+    model, losses = fitted(data, objective, recipe=recipe, chunk=500)
+    if objective == Likelihood():
         np.testing.assert_allclose(model.transition, ENV.transition, atol=5e-3)
         np.testing.assert_allclose(model.reward, ENV.reward, atol=5e-3)
     else:
@@ -160,8 +161,8 @@ def test_losses_fall_to_the_environment_or_its_values(data, loss):
 
 def test_an_infinite_loss_is_an_error(data):
     broken = data._replace(values=data.values * np.inf)
-    with pytest.raises(FloatingPointError, match="not finite"):
-        fitted(broken, baselines.value_error)
+    with pytest.raises(FloatingPointError, match="the loss is nan at step 0"):
+        fitted(broken, SquaredValueError())
 
 
 # What the reward absorbs --------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pve
-from pve import bench, plain
+from pve.benchmark import reference, table
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def rooms():
     return pve.four_rooms().mdp
 
 
-def table(mdp):
+def arrays(mdp):
     return np.asarray(mdp.reward), np.asarray(mdp.transition), float(mdp.discount)
 
 
@@ -26,10 +26,10 @@ def test_losses_agree(rooms, order, rank):
     values = pve.policy_value(rooms, policies).astype(np.float32)
     if order != math.inf:
         values = np.asarray(jax.random.uniform(jax.random.key(1), values.shape))
-    params = plain.initial_parameters(np.random.default_rng(0), 104, 4, rank)
-    form = plain.softmax_model if rank is None else plain.low_rank_model
+    params = reference.initial_parameters(np.random.default_rng(0), 104, 4, rank)
+    form = reference.softmax_model if rank is None else reference.low_rank_model
     model = pve.MDP(*map(np.asarray, form(params)), 0.99)
-    step, init = plain.make_step(table(rooms), order, rank, 1e-3)
+    step, init = reference.make_step(arrays(rooms), order, rank, 1e-3)
     got = step(params, init(params), np.asarray(policies), values)[2]
     if order == math.inf:
         expected = pve.pve_loss(model, policies, values)
@@ -42,7 +42,7 @@ def test_exact_values_agree(rooms):
     policies = np.asarray(pve.random_policies(jax.random.key(0), 5, 104, 4), float)
     policies /= policies.sum(-1, keepdims=True)
     np.testing.assert_allclose(
-        plain.exact_values(table(rooms), policies),
+        reference.exact_values(arrays(rooms), policies),
         pve.policy_value(rooms, policies),
         rtol=1e-9,
     )
@@ -50,8 +50,8 @@ def test_exact_values_agree(rooms):
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_performances_agree(rooms, compiled):
-    got = plain.performance_by_value_iteration(
-        table(rooms), table(rooms), compiled=compiled
+    got = reference.performance_by_value_iteration(
+        arrays(rooms), table(rooms), compiled=compiled
     )
     # Backups stop at changes of 1e-4, so values are within 1e-4 γ / (1 − γ), and float32.
     assert got == pytest.approx(pve.performance(rooms, rooms), abs=0.02)
@@ -60,6 +60,6 @@ def test_performances_agree(rooms, compiled):
 def test_newton_steps_end_below_the_plain_ways_loss(rooms):
     # The plain way ends at 0.02 (`book/data/bench.md`); a run that stopped short of it
     # would make the ratio of whole runs mean nothing.
-    model = bench._by_newton(rooms, jax.random.key(3))
+    model = table._by_newton(rooms, jax.random.key(3))
     fresh = pve.random_policies(jax.random.key(4), 200, 104, 4)
     assert pve.pve_loss(model, fresh, pve.policy_value(rooms, fresh)) < 0.02

@@ -9,10 +9,10 @@ import pytest
 from ray.cluster_utils import Cluster
 from tiny import SEED, TINY, data_files
 
-from pve import store
-from pve.audit import verify
-from pve.results import status
-from pve.runner import run_experiment
+from pve.engines.dispatch import find_engine, run_experiment
+from pve.results.load import status
+from pve.results.verify import verify
+from pve.runs import store
 
 # Long enough that runs are under way on both machines when one of them is killed.
 CONFIG = dataclasses.replace(
@@ -53,7 +53,9 @@ def test_a_lost_machine_loses_nothing(tmp_path, two_machines):
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    report = compute(tmp_path / "cluster", engine="ray", address=cluster.address)
+    report = compute(
+        tmp_path / "cluster", engine=find_engine("ray", address=cluster.address)
+    )
     killer.join(timeout=1)
     assert len(lost) == 2, "no two runs were ever under way together"
     assert not report.failed

@@ -18,9 +18,9 @@ from oracles import damage
 from tiny import SEED, data_files, files, touched
 
 import pve
-from pve.__main__ import main
+from pve.cli import main
 from pve.experiments import diameter
-from pve.experiments.configs import DIAMETER
+from pve.experiments.settings import DIAMETER
 
 TINY = ("--preset", "smoke", "--runs", "2", "--steps", "40", "--every", "20",
         "--policies", "50", "--batch", "4")  # fmt: skip
@@ -148,7 +148,7 @@ def test_much_data_is_announced(tmp_path, call, monkeypatch):
 
 
 def test_figures_as_png_and_pdf(finished, tmp_path, call, monkeypatch):
-    monkeypatch.setattr("pve.figures.worlds.NUM_TRAJECTORIES", 40)
+    monkeypatch.setattr("pve.figures.model_on_map.NUM_TRAJECTORIES", 40)
     folder = shutil.copytree(finished, tmp_path / "copy")
     status, out, _ = call("figures", folder, "--out", tmp_path / "pictures")
     assert status == 0
@@ -250,7 +250,7 @@ BAD = {
     "every": ((*ONE, "--every", "7"), ["steps is 200", "multiples of 7"]),
     "runs without end": ((*ONE, "--runs", "1" + 12 * "0"), ["1000000000000", "100000"]),
     "address": ((*ONE, "--address", "head:6379"), ["'head:6379'", "'local'", "'ray'"]),
-    "engine": ((*ONE, "--engine", "slurm"), ["'slurm'", "'local', 'ray'"]),
+    "engine": ((*ONE, "--engine", "slurm"), ["'slurm'", "'local', 'device', 'ray'"]),
     "environment": (
         (*ONE, "--env", "five-rooms"),
         ["'five-rooms'", "'four-rooms', 'gymnasium:NAME' and 'map:FILE'"],
@@ -340,9 +340,9 @@ def wait_for(found, process):
 # test wait for one; `test_runner` tests the checkpoint that Ctrl-C itself asks for.
 CAREFUL = """
 import sys
-from pve import resumable
-from pve.__main__ import main
-resumable.CHECKPOINT_SECONDS = -1
+from pve.runs import recorder
+from pve.cli import main
+recorder.CHECKPOINT_SECONDS = -1
 sys.exit(main())
 """
 
@@ -380,7 +380,7 @@ def test_bits_do_not_depend_on_the_cores_a_process_may_use(tmp_path):
     command = ("--preset", "smoke", "--orders", "5", "inf", "--runs", "1", "--steps", "20",
                "--every", "20", "--policies", "50")  # fmt: skip
     one = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})"
-    alone = ("-c", f"{one}; import sys; from pve.__main__ import main; sys.exit(main())")
+    alone = ("-c", f"{one}; import sys; from pve.cli import main; sys.exit(main())")
     folders = tmp_path / "one", tmp_path / "all"
     for folder, program in zip(folders, (alone, ("-m", "pve")), strict=True):
         status, _, err = finish(start("diameter", folder, SEED, *command, program=program))
@@ -394,7 +394,7 @@ def test_interrupted_before_the_first_run(tmp_path, call, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pve.runner.forecast", interrupt)
+    monkeypatch.setattr("pve.engines.cost.forecast", interrupt)
     try:
         status, _, err = call("diameter", tmp_path, SEED, *TINY)
     except KeyboardInterrupt:

@@ -5,8 +5,9 @@ import math
 
 import pytest
 
-from pve.experiments import EXPERIMENTS, check_experiment
-from pve.experiments.configs import CAPACITY, DIAMETER, PRESETS
+from pve.checks import PRESETS
+from pve.experiments import EXPERIMENTS, find_experiment
+from pve.experiments.settings import CAPACITY, DIAMETER
 
 SMOKE = {"diameter": DIAMETER["smoke"], "capacity": CAPACITY["smoke"]}
 
@@ -102,7 +103,7 @@ def test_unknown_presets_and_experiments():
         with pytest.raises(ValueError, match="'fast'; legal are 'smoke', 'quick', "):
             module.preset("fast")
     with pytest.raises(ValueError, match="'size'; legal are 'diameter', 'capacity'"):
-        check_experiment("size")
+        find_experiment("size")
 
 
 def test_settings_cannot_be_changed():

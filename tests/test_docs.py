@@ -6,7 +6,7 @@ import shlex
 import pytest
 from conftest import ROOT
 
-from pve.__main__ import _parser
+from pve.cli import _parser
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "book").glob("*.md")])
 FENCE = re.compile(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import pve
-from pve.environments import fingerprint, make_environment
+from pve.worlds.by_name import fingerprint, make_environment
 
 
 def discounted_return(env, policy, state, discount, horizon):

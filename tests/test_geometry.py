@@ -23,7 +23,7 @@ from oracles import (
 from scipy import optimize
 
 import pve
-from pve import geometry, newton
+from pve.equivalence import exact_class, lazy, newton
 
 STATES, ACTIONS = 4, 2
 EVERY = deterministic_policies(STATES, ACTIONS)
@@ -98,7 +98,7 @@ def test_two_switches_leave_the_column(seed):
 def test_dimension_is_the_number_of_idle_states(seed, idle, discount):
     world = idle_world(seed, idle, discount=discount)
     expected = np.array([len(idle - {s}) for s in range(STATES)])
-    found = geometry.solution_dimension(world, EVERY)
+    found = exact_class.solution_dimension(world, EVERY)
     np.testing.assert_array_equal(found, np.repeat(expected[:, None], ACTIONS, 1))
 
 
@@ -106,7 +106,7 @@ def test_without_a_discount_transitions_are_free():
     world = random_mdp(0, STATES, ACTIONS, 0.0)
     model = pve.MDP(world.reward, random_mdp(1, STATES, ACTIONS).transition, 0.0)
     assert worst_error(world, model, EVERY) == 0  # though no state is idle
-    assert geometry.point_certificate(world, EVERY).min() > 1e-6
+    assert exact_class.point_certificate(world, EVERY).min() > 1e-6
 
 
 @given(seeds, st.integers(1, STATES - 1))
@@ -146,10 +146,10 @@ def test_waiting_at_no_cost_is_exactly_free_but_no_distribution(seed):
 @given(seeds)
 def test_certificate_means_a_point_and_idle_states_deny_it(seed):
     world = random_mdp(seed, STATES, ACTIONS)
-    certificate = geometry.point_certificate(world, geometry.rotations(EVERY[:1]))
+    certificate = exact_class.point_certificate(world, exact_class.rotations(EVERY[:1]))
     assume((certificate > 1e-3).all())
-    assert (geometry.solution_dimension(world, EVERY) == 0).all()
-    denied = geometry.point_certificate(idle_world(seed, {1}), EVERY)
+    assert (exact_class.solution_dimension(world, EVERY) == 0).all()
+    denied = exact_class.point_certificate(idle_world(seed, {1}), EVERY)
     assert denied[[0, 2, 3]].max() < 1e-12
     assert denied[1].min() > 0  # its own state is no other state
 
@@ -162,22 +162,22 @@ def test_certificate_needs_only_a_policy_and_its_switches(seed):
     for t in range(1, STATES):
         switches.append(base.copy())
         switches[-1][t] = base[t, ::-1]
-    assume(geometry.point_certificate(world, base[None])[0, 0] > 1e-3)
-    found = geometry.solution_dimension(world, np.array(switches))
+    assume(exact_class.point_certificate(world, base[None])[0, 0] > 1e-3)
+    found = exact_class.solution_dimension(world, np.array(switches))
     assert found[0, 0] == 0
-    fewer = geometry.solution_dimension(world, np.array(switches[:-1]))
+    fewer = exact_class.solution_dimension(world, np.array(switches[:-1]))
     assert fewer[0, 0] == 1
 
 
 def test_four_rooms_has_no_idle_state(rooms):
-    few = geometry.balanced_policies(jax.random.key(0), 5, 104, 4)
-    assert geometry.point_certificate(rooms.mdp, few).min() > 1e-10
+    few = exact_class.balanced_policies(jax.random.key(0), 5, 104, 4)
+    assert exact_class.point_certificate(rooms.mdp, few).min() > 1e-10
 
 
 def test_stakes_against_loops():
     world = random_mdp(3, STATES, 3)
     policies = stochastic_policies(3, 2, STATES, 3)
-    for policy, found in zip(policies, geometry.stakes(world, policies), strict=True):
+    for policy, found in zip(policies, exact_class.stakes(world, policies), strict=True):
         value = long_run_value(world, policy)
         for s, b in np.ndindex(STATES, 3):
             q = world.reward[s, b] + 0.9 * world.transition[s, b] @ value
@@ -189,22 +189,22 @@ def test_stakes_against_loops():
 
 
 def test_balanced_policies_take_every_action_equally_often():
-    policies = geometry.balanced_policies(jax.random.key(1), 7, 5, 3)
+    policies = exact_class.balanced_policies(jax.random.key(1), 7, 5, 3)
     assert policies.shape == (21, 5, 3)
     np.testing.assert_array_equal(policies.sum(0), np.full((5, 3), 7))
     np.testing.assert_array_equal(policies.sum(-1), 1)
 
 
 def test_values_by_pair_against_a_loop_and_its_refusals():
-    policies = geometry.balanced_policies(jax.random.key(1), 4, 3, 2)
+    policies = exact_class.balanced_policies(jax.random.key(1), 4, 3, 2)
     values = np.arange(24.0).reshape(8, 3)
-    found = geometry.values_by_pair(policies, values)
+    found = exact_class.values_by_pair(policies, values)
     for s, a in np.ndindex(3, 2):
         np.testing.assert_array_equal(found[s, a], values[policies[:, s, a] == 1])
     with pytest.raises(ValueError, match="not balanced"):
-        geometry.values_by_pair(policies[:-1], values[:-1])
+        exact_class.values_by_pair(policies[:-1], values[:-1])
     with pytest.raises(ValueError, match="not balanced"):
-        geometry.values_by_pair(np.full((4, 3, 2), 0.5), values[:4])
+        exact_class.values_by_pair(np.full((4, 3, 2), 0.5), values[:4])
 
 
 # Curvature --------------------------------------------------------------------------
@@ -224,9 +224,9 @@ def test_loss_with_the_best_reward_is_a_variance(seed):
     best = optimize.minimize_scalar(lambda r: ((r + left) ** 2).mean()).fun
     apart = model.transition[2, 1] - world.transition[2, 1]
     assert best == pytest.approx(0.81 * (values @ apart).var(), rel=1e-6)
-    along = geometry.curvature_along(values, apart, 0.9)
+    along = exact_class.curvature_along(values, apart, 0.9)
     assert best == pytest.approx(along * apart @ apart, rel=1e-6)
-    bowl = geometry.curvatures(values, 0.9)
+    bowl = exact_class.curvatures(values, 0.9)
     np.testing.assert_allclose(bowl.directions @ bowl.directions.T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(bowl.directions.sum(-1), 0, atol=1e-12)
     assert best == pytest.approx(
@@ -240,7 +240,7 @@ def test_loss_with_the_best_reward_is_a_variance(seed):
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_curvatures_of_few_policies_are_zero_in_the_rest(count):
     values = np.random.default_rng(0).normal(size=(count, 5))
-    bowl = geometry.curvatures(values, 0.9)
+    bowl = exact_class.curvatures(values, 0.9)
     assert bowl.curvature.shape == (4,)
     assert (bowl.curvature > 1e-12).sum() == count - 1
 
@@ -253,8 +253,8 @@ def test_lazy_model_and_its_line_against_loops(seed, share):
     world = random_mdp(seed, STATES, ACTIONS)
     policies = stochastic_policies(seed, 5, STATES, ACTIONS)
     values = np.array([long_run_value(world, policy) for policy in policies])
-    line = geometry.lazy_line(world, [share], policies)
-    model = geometry.lazy_model(world, share, values.mean(0))
+    line = lazy.lazy_line(world, [share], policies)
+    model = lazy.lazy_model(world, share, values.mean(0))
     left = np.array(
         [backup(model, p, v) - v for p, v in zip(policies, values, strict=True)]
     )
@@ -275,7 +275,7 @@ def test_lazy_model_and_its_line_against_loops(seed, share):
 def test_lazy_model_with_the_optimal_value_plans_perfectly(seed, share):
     world = random_mdp(seed, STATES, ACTIONS)
     best = np.array([long_run_value(world, policy) for policy in EVERY]).max(0)
-    model = geometry.lazy_model(world, share, best)
+    model = lazy.lazy_model(world, share, best)
     imagined = np.array([long_run_value(model, policy) for policy in EVERY]).max(0)
     np.testing.assert_allclose(imagined, best, rtol=0, atol=1e-8)
     assert pve.performance(model, world) == pytest.approx(best.mean(), abs=1e-8)
@@ -284,21 +284,21 @@ def test_lazy_model_with_the_optimal_value_plans_perfectly(seed, share):
 def test_lazy_model_with_another_baseline_need_not_plan():
     # It is richer to stay at the poor state than to walk to the rich one.
     world = pve.MDP([[0, 0], [1, 1]], [[[1, 0], [0, 1]], [[0, 1], [0, 1]]], 0.9)
-    assert pve.performance(geometry.lazy_model(world, 0.9, [100, 0]), world) < 7.5
+    assert pve.performance(lazy.lazy_model(world, 0.9, [100, 0]), world) < 7.5
     assert pve.performance(world, world) == pytest.approx(9.5)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
 def test_lazy_model_refuses_shares_out_of_range(share):
     with pytest.raises(ValueError, match=r"numbers in \[0, 1\]"):
-        geometry.lazy_model(random_mdp(0), share)
+        lazy.lazy_model(random_mdp(0), share)
 
 
 @given(seeds, st.integers(0, STATES - 1), st.integers(0, ACTIONS - 1))
 def test_value_range_by_enumeration(seed, state, action):
     world = random_mdp(seed, STATES, ACTIONS)
     values = of_pair(world, state, action)[:, state]
-    found = geometry.value_range(world, state, action)
+    found = exact_class.value_range(world, state, action)
     assert found == pytest.approx((values.min(), values.max()), abs=1e-8)
 
 
@@ -306,9 +306,9 @@ def test_value_range_by_enumeration(seed, state, action):
 def test_lazy_reach_is_attained_and_not_exceeded(seed, epsilon):
     world = random_mdp(seed, STATES, ACTIONS)
     values = of_pair(world, 1, 0)
-    share = geometry.lazy_reach(world, 1, 0, epsilon)
+    share = lazy.lazy_reach(world, 1, 0, epsilon)
     middle = (values[:, 1].min() + values[:, 1].max()) / 2
-    model = geometry.lazy_model(world, share, middle)
+    model = lazy.lazy_model(world, share, middle)
     left = model.reward[1, 0] + 0.9 * values @ model.transition[1, 0] - values[:, 1]
     assert np.abs(left).max() <= epsilon + 1e-9
     if share < 1:
@@ -324,10 +324,10 @@ def test_order_one_in_closed_form(seed, epsilon):
     world = random_mdp(seed, STATES, ACTIONS)
     corners = np.array(list(itertools.product((-1.0, 1.0), repeat=STATES)))
     p, direction = world.transition[2, 1], np.eye(1 + STATES)[1 + 3]
-    low, high = geometry.epsilon_range(world, corners, 2, 1, epsilon, direction)
+    low, high = exact_class.epsilon_range(world, corners, 2, 1, epsilon, direction)
     assert high == pytest.approx(min(epsilon / 1.8, 1 - p[3]), rel=1e-5)
     assert low == pytest.approx(-min(epsilon / 1.8, p[3]), rel=1e-5)
-    of_reward = geometry.epsilon_range(world, corners, 2, 1, epsilon, np.eye(5)[0])
+    of_reward = exact_class.epsilon_range(world, corners, 2, 1, epsilon, np.eye(5)[0])
     assert of_reward == pytest.approx((-epsilon, epsilon), rel=1e-5)
 
 
@@ -337,7 +337,7 @@ def test_range_holds_every_member_and_no_less_than_lazy_ones(seed, epsilon):
     values = of_pair(world, 1, 0)
     random = np.random.default_rng(seed)
     direction = random.normal(size=1 + STATES)
-    low, high = geometry.epsilon_range(world, values, 1, 0, epsilon, direction)
+    low, high = exact_class.epsilon_range(world, values, 1, 0, epsilon, direction)
     # A random model, mixed with the world until its residual is ε.
     other = random_mdp(seed + 1, STATES, ACTIONS)
     step = np.append(
@@ -347,11 +347,11 @@ def test_range_holds_every_member_and_no_less_than_lazy_ones(seed, epsilon):
     residual = np.abs(step[0] + 0.9 * values @ step[1:]).max()
     member = min(1.0, epsilon / residual) * step
     assert low - 1e-7 <= direction @ member <= high + 1e-7
-    staying = geometry.lazy_reach(world, 1, 0, epsilon) * (1 - world.transition[1, 0, 1])
-    _, most = geometry.epsilon_range(world, values, 1, 0, epsilon, np.eye(5)[2])
+    staying = lazy.lazy_reach(world, 1, 0, epsilon) * (1 - world.transition[1, 0, 1])
+    _, most = exact_class.epsilon_range(world, values, 1, 0, epsilon, np.eye(5)[2])
     assert most >= staying - 1e-6
     # Fewer policies bound less.
-    wider = geometry.epsilon_range(world, values[:3], 1, 0, epsilon, direction)
+    wider = exact_class.epsilon_range(world, values[:3], 1, 0, epsilon, direction)
     assert wider[0] <= low + 1e-6
     assert wider[1] >= high - 1e-6
 
@@ -361,7 +361,7 @@ def test_range_shrinks_to_a_point_unless_a_state_is_idle():
     direction = np.eye(1 + STATES)[1]
     for world, small in ((point, True), (line, False)):
         values = of_pair(world, 0, 0)
-        low, high = geometry.epsilon_range(world, values, 0, 0, 1e-9, direction)
+        low, high = exact_class.epsilon_range(world, values, 0, 0, 1e-9, direction)
         assert (high - low < 1e-5) is small
 
 
@@ -369,11 +369,11 @@ def test_range_refuses_what_is_not_positive_and_tells_of_failures(monkeypatch):
     world = random_mdp(0, STATES, ACTIONS)
     values, direction = of_pair(world, 0, 0), np.eye(5)[1]
     with pytest.raises(ValueError, match="numbers > 0"):
-        geometry.epsilon_range(world, values, 0, 0, 0.0, direction)
+        exact_class.epsilon_range(world, values, 0, 0, 0.0, direction)
     failed = optimize.OptimizeResult(status=4, message="numerical trouble")
-    monkeypatch.setattr(geometry.optimize, "linprog", lambda *_, **__: failed)
+    monkeypatch.setattr(exact_class.optimize, "linprog", lambda *_, **__: failed)
     with pytest.raises(RuntimeError, match="numerical trouble"):
-        geometry.epsilon_range(world, values, 0, 0, 0.1, direction)
+        exact_class.epsilon_range(world, values, 0, 0, 0.1, direction)
 
 
 # The solver -------------------------------------------------------------------------
@@ -405,7 +405,7 @@ def test_equations_hold_the_losses(seed):
 @given(seeds)
 def test_newton_ends_at_the_environment_from_every_start(seed):
     world = random_mdp(seed, STATES, ACTIONS)
-    assume(geometry.point_certificate(world, EVERY).min() > 1e-2)
+    assume(exact_class.point_certificate(world, EVERY).min() > 1e-2)
     asked = problem(world)
     for start in starts(seed):
         path = newton.solve(asked, start, 40)
@@ -447,7 +447,7 @@ def test_newton_against_least_squares_with_signs(seed):
 
 def test_newton_with_fewer_policies_than_states():
     world = random_mdp(0, STATES, ACTIONS)
-    asked = problem(world, geometry.rotations(EVERY[:2]))
+    asked = problem(world, exact_class.rotations(EVERY[:2]))
     assert asked.factor.shape == (STATES, ACTIONS, STATES, STATES)
     path = newton.solve(asked, starts(0)[0], 40)
     assert path.loss[-1] < 1e-12

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pve
-from pve.gridworld import FOUR_ROOMS
+from pve.worlds.gridworld import FOUR_ROOMS
 
 MOVES = {"left": (-1, 0), "right": (1, 0), "down": (0, 1), "up": (0, -1)}
 

@@ -10,7 +10,8 @@ from scipy import stats
 from sklearn.decomposition import PCA
 
 import pve
-from pve.measures import performance_limits, published_diameter
+from pve.equivalence.distances import published_diameter
+from pve.mdp.planning import performance_limits
 
 SHAPES = [(5, 40), (40, 5), (6, 6), (2, 3)]
 

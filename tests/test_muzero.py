@@ -21,8 +21,9 @@ from oracles import (
 )
 
 import pve
-from pve import muzero, store
+from pve import muzero
 from pve.muzero.__main__ import main
+from pve.runs import store
 
 SHIPPED = ROOT / "book" / "data" / "muzero-standard.nc"
 TINY = muzero.Settings(

@@ -18,7 +18,7 @@ from oracles import (
 )
 
 import pve
-from pve.banded import find_band
+from pve.mdp.banded import find_band
 
 
 def two_states(stay, leave, gain, loss, discount):

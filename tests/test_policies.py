@@ -7,7 +7,9 @@ from oracles import backup, long_run_value, random_mdp
 from scipy import stats
 
 import pve
-from pve.policies import check_seed, generator, improvement_path, stream
+from pve.checks import check_seed
+from pve.equivalence.policies import improvement_path
+from pve.keys import generator, stream
 
 KEY = jax.random.key(11)
 N, S, A = 4000, 5, 4

@@ -10,14 +10,14 @@ import pytest
 from conftest import ROOT
 
 import pve
-from pve import provenance, store
-from pve.folders import FORMAT, differences, numerical_code
+from pve.engines.dispatch import run_experiment
 from pve.muzero.study import load
 from pve.muzero.study import numerical_code as study_code
-from pve.results import status
-from pve.runner import run_experiment
+from pve.results.load import status
+from pve.runs import provenance, store
+from pve.runs.folders import FORMAT, differences, numerical_code
 
-ROOTS = ("pve.experiments.diameter.prepare", "pve.resumable.compute")
+ROOTS = ("pve.experiments.diameter.prepare", "pve.runs.attempt.compute")
 
 
 @pytest.fixture
@@ -55,11 +55,15 @@ def test_what_decides_a_run():
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("pve.bellman.GROUP", "GROUP = 10", "GROUP = 20"),
-        ("pve.models.LOGIT_SCALE", "LOGIT_SCALE = 5.0", "LOGIT_SCALE = 4.0"),
+        ("pve.mdp.power.GROUP", "GROUP = 10", "GROUP = 20"),
+        ("pve.equivalence.models.LOGIT_SCALE", "LOGIT_SCALE = 5.0", "LOGIT_SCALE = 4.0"),
         ("pve.experiments.diameter.NAME", 'NAME = "diameter"', 'NAME = "d"'),
         # A statement that completes a definition belongs to it.
-        ("pve.bellman._policy_power", "(_policy_power_forward, ", "(_split, "),
+        (
+            "pve.mdp.power._chains",
+            "_chains.defvjp(_chains_forward",
+            "_chains.defvjp(_split",
+        ),
     ],
 )
 def test_numbers_change_the_hash(package, name, old, new):
@@ -71,12 +75,12 @@ def test_numbers_change_the_hash(package, name, old, new):
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("pve.bellman", '"""Return the order', '"""Give the order'),  # a docstring
-        ("pve.models", "# initial rewards", "# rewards at first"),  # a comment
-        ("pve.plots", "import", "import os\nimport"),  # a drawing
-        ("pve.training", "the loss is {", "the loss became {"),  # a message
-        ("pve.training", ") -> tuple[State, Array]:", "):"),  # an annotation
-        ("pve.bellman", "def bellman_optimality(", "def optimality("),  # not reached
+        ("pve.mdp.bellman", '"""Apply the Bellman', '"""Use the Bellman'),  # a docstring
+        ("pve.equivalence.models", "# initial rewards", "# rewards at first"),  # a comment
+        ("pve.figures.drawing", "import", "import os\nimport"),  # a drawing
+        ("pve.training.loop", "the loss is {", "the loss became {"),  # a message
+        ("pve.training.loop", ") -> tuple[State, Array]:", "):"),  # an annotation
+        ("pve.mdp.bellman", "def bellman_optimality(", "def optimality("),  # not reached
     ],
 )
 def test_words_and_pictures_do_not(package, name, old, new):
@@ -105,7 +109,7 @@ def test_a_move_does_not(package):
 
 def test_an_unknown_root_is_refused():
     with pytest.raises(ValueError, match="names no definition"):
-        provenance.code_hash("pve.models.Nothing")
+        provenance.code_hash("pve.equivalence.models.Nothing")
 
 
 def _pythons():
@@ -131,7 +135,7 @@ def test_every_python_gives_the_same_hash():
         "import importlib.util, sys, types\n"
         "pve = sys.modules['pve'] = types.ModuleType('pve')\n"
         "pve.__path__ = []\n"
-        f"store = sys.modules['pve.store'] = types.ModuleType('pve.store')\n"
+        f"store = sys.modules['pve.runs.store'] = types.ModuleType('pve.runs.store')\n"
         "import hashlib\n"
         "store.sha256 = lambda content: hashlib.sha256(content).hexdigest()\n"
         f"spec = importlib.util.spec_from_file_location('p', {provenance.__file__!r})\n"

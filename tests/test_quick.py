@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import pve
-from pve import chapters
+from pve.book import page
+from pve.engines.dispatch import run_experiment
 from pve.experiments import diameter
-from pve.measures import performance_limits
-from pve.runner import run_experiment
+from pve.mdp.planning import performance_limits
 
 SEED = 0
 ORDERS = (1, math.inf)  # the finite orders above 1 take minutes; the build trains them
@@ -22,7 +22,7 @@ ORDERS = (1, math.inf)  # the finite orders above 1 take minutes; the build trai
 
 @pytest.fixture(scope="module")
 def results():
-    folder = chapters.data_folder(SEED, "quick")
+    folder = page.data_folder(SEED, "quick")
     config = dataclasses.replace(diameter.preset("quick"), orders=ORDERS)
     report = run_experiment("diameter", config, SEED, folder, progress=False)
     assert not report.failed
@@ -30,7 +30,7 @@ def results():
 
 
 def models(order, runs):
-    folder = chapters.data_folder(SEED, "quick")
+    folder = page.data_folder(SEED, "quick")
     return [pve.load_model(folder, "diameter", order=order, run=run) for run in runs]
 
 

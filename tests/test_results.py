@@ -12,8 +12,9 @@ from sklearn.decomposition import PCA
 from tiny import SEED, TINY, files
 
 import pve
-from pve.results import present, status, unconverged
-from pve.runner import run_experiment
+from pve.engines.dispatch import run_experiment
+from pve.results.components import unconverged
+from pve.results.load import present, status
 
 ORDERS, STEPS = [1, math.inf], [0, 20, 40]
 
@@ -169,7 +170,9 @@ def test_swapped_runs_are_not_loaded(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "copy") / "diameter" / "order=1"
     for before, after in (("run=0", "x"), ("run=1", "run=0"), ("x", "run=1")):
         (folder / before).rename(folder / after)
-    with pytest.raises(pve.store.CorruptFile, match=r"belongs to run order=1/run=[01]"):
+    with pytest.raises(
+        pve.runs.store.CorruptFile, match=r"belongs to run order=1/run=[01]"
+    ):
         pve.load(folder.parent.parent, "diameter")
 
 
@@ -177,7 +180,7 @@ def test_damaged_results_are_not_loaded(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "copy")
     path = folder / "diameter" / "order=1" / "run=0" / "curves.nc"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(pve.store.CorruptFile, match=r"order=1/run=0/curves\.nc"):
+    with pytest.raises(pve.runs.store.CorruptFile, match=r"order=1/run=0/curves\.nc"):
         pve.load(folder, "diameter")
 
 

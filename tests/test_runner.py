@@ -21,13 +21,18 @@ from conftest import ROOT
 from oracles import damage
 from tiny import SEED, TINY, data_files, files, touched
 
-from pve import resumable, runner, store, training
-from pve.audit import retrain, verify
-from pve.environments import make_environment
+from pve.engines import dispatch, local
+from pve.engines.cost import forecast, total_cost
+from pve.engines.dispatch import run_experiment
 from pve.experiments import capacity, diameter
-from pve.folders import OtherConfiguration, RunFolder
-from pve.results import status
-from pve.runner import forecast, run_experiment
+from pve.results.load import status
+from pve.results.verify import retrain, verify
+from pve.runs import attempt, recorder, store
+from pve.runs.folders import OtherConfiguration, RunFolder
+from pve.runs.plan import make_plan
+from pve.training import loop
+from pve.training.objective import Proper
+from pve.worlds.by_name import make_environment
 
 ONE = dataclasses.replace(TINY["diameter"], orders=(math.inf,), runs=1)
 
@@ -42,7 +47,7 @@ def compute(folder, experiment="diameter", config=None, **options):
 def stop_after(chunks, monkeypatch):
     """An event that every run sets after so many chunks."""
     stop = threading.Event()
-    original = training.run
+    original = loop.run
 
     def counted(*arguments, **options):
         for count, chunk in enumerate(original(*arguments, **options), 1):
@@ -50,7 +55,7 @@ def stop_after(chunks, monkeypatch):
             if count == chunks:
                 stop.set()
 
-    monkeypatch.setattr(resumable, "run", counted)
+    monkeypatch.setattr(attempt, "run", counted)
     return stop
 
 
@@ -114,7 +119,7 @@ def test_order_and_threads_do_not_matter(finished, tmp_path, monkeypatch):
 
 
 def test_ends_of_chunks_do_not_matter(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "chunk_length", lambda order: 5)
+    monkeypatch.setattr(Proper, "chunk", 5)
     compute(tmp_path, config=ONE)
     expected = data_files(finished, "diameter", "order=inf/run=0/")
     assert data_files(tmp_path, "diameter") == expected
@@ -188,7 +193,7 @@ def test_interrupted_runs_end_with_the_same_bits(
     finished, tmp_path, monkeypatch, experiment
 ):
     # Chunks of 5 steps end between snapshots and between recorded losses, too.
-    monkeypatch.setattr(training, "chunk_length", lambda order: 5)
+    monkeypatch.setattr(Proper, "chunk", 5)
     small = {"diameter": {}, "capacity": {"ranks": (2,), "modes": ("stochastic",)}}
     config = dataclasses.replace(TINY[experiment], runs=1, **small[experiment])
     for chunks in (1, 4):
@@ -209,7 +214,7 @@ def test_interrupted_runs_end_with_the_same_bits(
 
 
 def test_ctrl_c_waits_for_the_checkpoint(finished, tmp_path, monkeypatch):
-    original = training.run
+    original = loop.run
 
     def interrupting(*arguments, **options):
         for chunk in original(*arguments, **options):
@@ -218,9 +223,9 @@ def test_ctrl_c_waits_for_the_checkpoint(finished, tmp_path, monkeypatch):
             time.sleep(0.5)  # the run is still at work when the interrupt is seen
 
     with monkeypatch.context() as patch:
-        patch.setattr(resumable, "run", interrupting)
+        patch.setattr(attempt, "run", interrupting)
         # Where other tests take the cores, the usual grace may be too short to write in.
-        patch.setattr(runner, "GRACE_SECONDS", 60)
+        patch.setattr(local, "GRACE_SECONDS", 60)
         with pytest.raises(KeyboardInterrupt):
             compute(tmp_path, config=ONE)
     assert len(list(tmp_path.rglob("checkpoint-*.nc"))) == 1
@@ -237,7 +242,7 @@ def test_an_interrupt_whose_exception_is_lost_still_stops():
             signal.raise_signal(signal.SIGINT)
         assert stop.is_set()
 
-    with pytest.raises(KeyboardInterrupt), runner._interrupts_set(stop):
+    with pytest.raises(KeyboardInterrupt), dispatch._interrupts_set(stop):
         lost()
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -267,13 +272,13 @@ def test_newest_checkpoint_is_continued_from(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         compute(tmp_path, config=ONE, stop=stop_after(1, patch))
     starts = []
-    original = training.run
+    original = loop.run
 
     def noted(state, *arguments, **options):
         starts.append(int(state.step))
         return original(state, *arguments, **options)
 
-    monkeypatch.setattr(resumable, "run", noted)
+    monkeypatch.setattr(attempt, "run", noted)
     compute(tmp_path, config=ONE)
     assert starts == [20]
     assert not list(tmp_path.rglob("checkpoint-*.nc"))
@@ -281,7 +286,7 @@ def test_newest_checkpoint_is_continued_from(tmp_path, monkeypatch):
 
 def test_snapshots_are_stored_in_shards(finished, tmp_path, monkeypatch):
     # The bits of a snapshot do not depend on which file it lies in.
-    monkeypatch.setattr(resumable, "SHARD", 2)
+    monkeypatch.setattr(recorder, "SHARD", 2)
     compute(tmp_path, config=ONE)
     run = tmp_path / "diameter" / "order=inf" / "run=0"
     parts = [shard(run, i) for i in (0, 1)]
@@ -299,7 +304,7 @@ def shard(run, index):
 @pytest.mark.parametrize("kind", ["truncated", "flipped", "emptied"])
 def test_shard_damaged_on_the_way_fails_the_run(finished, tmp_path, monkeypatch, kind):
     # Written at step 20, damaged before the end: it must not be recorded as sound.
-    monkeypatch.setattr(resumable, "SHARD", 2)
+    monkeypatch.setattr(recorder, "SHARD", 2)
     original = RunFolder.finish
 
     def finish(self, *arguments):
@@ -328,9 +333,9 @@ def test_shard_damaged_on_the_way_fails_the_run(finished, tmp_path, monkeypatch,
 # before JAX has started anything, which saves importing it each time.
 PROGRAM = """
 import os, pickle, signal, sys, threading
-from pve import resumable
-from pve.runner import run_experiment
-resumable.CHECKPOINT_SECONDS = -1
+from pve.runs import recorder
+from pve.engines.dispatch import run_experiment
+recorder.CHECKPOINT_SECONDS = -1
 config, seed, folder, kills = pickle.loads(bytes.fromhex(sys.argv[1]))
 replace, count = os.replace, 0
 
@@ -419,9 +424,12 @@ def test_other_configuration_is_refused_and_nothing_touched(
     before = files(folder)
     seed = change.pop("seed", SEED)
     config = dataclasses.replace(TINY["diameter"], **change)
-    for call in (run_experiment, forecast):
+    for call in (
+        lambda: run_experiment("diameter", config, seed, folder),
+        lambda: make_plan("diameter", config, seed, folder).claimed(),
+    ):
         with pytest.raises(OtherConfiguration, match=message) as caught:
-            call("diameter", config, seed, folder)
+            call()
         assert "legal is the same one or a new folder" in str(caught.value)
         assert "\n" not in str(caught.value)
     assert files(folder) == before
@@ -430,7 +438,7 @@ def test_other_configuration_is_refused_and_nothing_touched(
 
 def test_other_code_is_refused(finished, tmp_path, monkeypatch):
     folder = shutil.copytree(finished, tmp_path / "copy")
-    monkeypatch.setattr("pve.provenance.code_hash", lambda *roots: "other")
+    monkeypatch.setattr("pve.runs.provenance.code_hash", lambda *roots: "other")
     with pytest.raises(OtherConfiguration, match=r"code is '.*' there, 'other' here"):
         compute(folder)
 
@@ -479,7 +487,11 @@ def test_full_disk_is_said_before_the_start(tmp_path, monkeypatch):
         ({"experiment": "diametre"}, ValueError, "'diametre'; legal are 'diameter', "),
         ({"seed": -1}, ValueError, "seed is -1; legal"),
         ({"seed": "7"}, TypeError, "seed is '7'; legal"),
-        ({"engine": "slurm"}, ValueError, "engine is 'slurm'; legal are 'local', 'ray'"),
+        (
+            {"engine": "slurm"},
+            ValueError,
+            "engine is 'slurm'; legal are 'auto', 'local', 'device', 'ray'",
+        ),
     ],
 )
 def test_illegal_arguments_leave_no_folder(tmp_path, arguments, error, message):
@@ -498,18 +510,18 @@ def test_rank_above_the_number_of_states(tmp_path):
 
 def test_forecast_is_what_will_lie_on_the_disk(finished, tmp_path):
     for experiment, config in TINY.items():
-        plan = forecast(experiment, config, SEED, tmp_path)
+        plan = forecast(make_plan(experiment, config, SEED, tmp_path))
         assert (plan.due, plan.finished) == (4 if experiment == "diameter" else 8, 0)
-        done = forecast(experiment, config, SEED, finished)
+        done = forecast(make_plan(experiment, config, SEED, finished))
         assert (done.due, done.finished, done.bytes) == (0, plan.due, 0)
-        assert plan == runner.extent(experiment, config)
+        assert plan == total_cost(experiment, config)
     config = TINY["diameter"]
     written = sum(
         path.stat().st_size for path in (finished / "diameter").rglob("run=*/*.*")
     )
-    assert forecast("diameter", config, SEED, tmp_path).bytes == pytest.approx(
-        written, rel=0.2
-    )
+    plan = make_plan("diameter", config, SEED, tmp_path)
+    assert forecast(plan).bytes == pytest.approx(written, rel=0.2)
+    assert not list(tmp_path.iterdir())  # a forecast makes no folder
 
 
 # Failures ---------------------------------------------------------------------------

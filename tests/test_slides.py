@@ -6,7 +6,7 @@ import re
 import matplotlib.pyplot as plt
 import pytest
 
-from pve.slides import Slides, spaced
+from pve.book.slides import Slides, spaced
 
 
 def draw(row, column):

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from oracles import damage
 
-from pve import store
+from pve.runs import store
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from conftest import ROOT
 from oracles import damage
 from tiny import SEED, TINY
 
-from pve import store
-from pve.results import load
-from pve.runner import run_experiment
-from pve.summary import first_losses, load_summary, write_summary
+from pve.engines.dispatch import run_experiment
+from pve.results.load import load
+from pve.results.summary import first_losses, load_summary, write_summary
+from pve.runs import store
 
 SHIPPED = ROOT / "book" / "data" / "standard"
 

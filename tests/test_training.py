@@ -10,17 +10,10 @@ import pytest
 from oracles import backup, deterministic_policies, random_mdp, stochastic_policies
 
 import pve
-from pve import training
-from pve.training import (
-    Data,
-    Stopped,
-    advance,
-    boundaries,
-    chunk_length,
-    initial_state,
-    make_data,
-    run,
-)
+from pve import threads
+from pve.training.loop import Stopped, advance, boundaries, initial_state, run
+from pve.training.objective import value_equivalence
+from pve.training.problem import Data, Problem, make_data
 
 ENV = random_mdp(0, 3, 2, 0.8)
 MODEL = pve.SoftmaxModel()
@@ -38,9 +31,12 @@ def start(model=MODEL, recipe=RECIPE):
     return initial_state(jax.random.key(2), model, 3, 2, recipe)
 
 
+def problem(data, model=MODEL, order=math.inf, recipe=RECIPE):
+    return Problem(BATCH_KEY, data, model, value_equivalence(order), recipe, 0.8)
+
+
 def advanced(state, data, length, **changes):
-    settings = {"model": MODEL, "order": math.inf, "recipe": RECIPE, "discount": 0.8}
-    return advance(state, BATCH_KEY, data, length=length, **{**settings, **changes})
+    return advance(state, problem(data, **changes), length)
 
 
 def assert_same_bits(first, second):
@@ -72,9 +68,7 @@ def test_bits_do_not_depend_on_where_chunks_end(data, order, model):
 
 
 def whole_run(state, data, grid, **changes):
-    settings = {"model": MODEL, "order": math.inf, "recipe": RECIPE, "discount": 0.8}
-    settings |= changes
-    return list(run(state, BATCH_KEY, data, grid=grid, **settings))
+    return list(run(state, problem(data, **changes), grid=grid))
 
 
 def test_grid_moves_the_ends_of_chunks_alone(data):
@@ -100,7 +94,7 @@ def test_boundaries_lie_at_absolute_steps():
     assert boundaries(100, 100, 50) == []
     assert boundaries(0, 7, 50) == [7]
     for order in (1, 30, 60, math.inf):
-        chunk = chunk_length(order)
+        chunk = value_equivalence(order).chunk
         assert boundaries(3, 10**4, chunk)[0] == chunk
 
 
@@ -129,7 +123,7 @@ def test_first_step_is_adams(data):
         def loss(params):
             policies, values, targets = batch
             bound = MODEL.bind(params, 0.8)
-            got = pve.bellman(bound, policies, values)
+            got = pve.mdp.bellman(bound, policies, values)
             return ((got - targets) ** 2).sum(-1).mean()
 
         exact = jax.tree.map(lambda x: jnp.asarray(np.asarray(x, float)), state.params)
@@ -245,10 +239,7 @@ def test_diverging_loss_names_its_step(data):
 
 def test_stop_ends_a_run_between_chunks(data):
     stop = threading.Event()
-    chunks = run(
-        start(), BATCH_KEY, data, model=MODEL, order=math.inf, recipe=RECIPE,
-        discount=0.8, grid=25, stop=stop,
-    )  # fmt: skip
+    chunks = run(start(), problem(data), grid=25, stop=stop)
     state, _ = next(chunks)
     stop.set()
     with pytest.raises(Stopped):
@@ -262,9 +253,9 @@ def test_error_in_one_thread_is_raised():
             raise ArithmeticError("two")
         return item
 
-    assert training.side_by_side(fail_at_two, [0, 1]) == [0, 1]
+    assert threads.side_by_side(fail_at_two, [0, 1]) == [0, 1]
     with pytest.raises(ArithmeticError, match="two"):
-        training.side_by_side(fail_at_two, [0, 1, 2, 3])
+        threads.side_by_side(fail_at_two, [0, 1, 2, 3])
 
 
 # Recipes ----------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from oracles import discounts, long_run_value, random_mdp, seeds, stochastic_pol
 
 import pve
 from pve import figures
-from pve.__main__ import _config, _parser
-from pve.results import load
-from pve.runner import run_experiment
+from pve.cli import _config, _parser
+from pve.engines.dispatch import run_experiment
+from pve.results.load import load
 
 STATES, ACTIONS = 5, 2
 
@@ -178,7 +178,7 @@ def test_ranks_fit_the_environment(environment, ranks):
 def test_results_on_a_map(tmp_path):
     path = tmp_path / "map.txt"
     path.write_text("####\n#G #\n#  #\n####\n")
-    from pve.experiments.configs import DiameterConfig
+    from pve.experiments.settings import DiameterConfig
 
     config = DiameterConfig(
         orders=(math.inf,), runs=2, steps=20, batch=2, policies=10, learning_rate=1e-2,

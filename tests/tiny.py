@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import math
 
-from pve.experiments.configs import CAPACITY, DIAMETER
+from pve.experiments.settings import CAPACITY, DIAMETER
 
 SEED = 7
 SMALL = {"runs": 2, "steps": 40, "every": 20, "log_every": 10, "policies": 50, "batch": 4}

@@ -8,6 +8,7 @@ across ranks, so that ranks are compared on the same data.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import threading
@@ -16,21 +17,40 @@ from typing import Any
 import jax
 import numpy as np
 
-from pve.experiments.configs import CAPACITY, CapacityConfig, check_preset
-from pve.experiments.job import Job, Task
-from pve.mdp import MDP
-from pve.models import LowRankModel, check_rank
-from pve.planning import performance
-from pve.policies import improvement_policies, stream
-from pve.training import Data, initial_state, make_data
+from pve.checks import check_preset, check_rank, parse_integer
+from pve.equivalence.models import LowRankModel
+from pve.equivalence.policies import improvement_policies
+from pve.experiments.base import Job, Option, Task
+from pve.experiments.settings import CAPACITY, CapacityConfig
+from pve.keys import stream
+from pve.mdp.core import MDP
+from pve.mdp.planning import performance
+from pve.training.loop import initial_state
+from pve.training.objective import Proper
+from pve.training.problem import Data, Problem, make_data
 
 NAME = "capacity"
+QUESTION = "how well do models of limited rank plan?"
 DIMENSIONS = ("mode", "rank", "run")
+ONE_PROGRAM = ("rank",)
+COMPARED = None
+OPTIONS = (
+    Option("modes", str, "MODE", "det and stoch"),
+    Option("ranks", parse_integer, "D", "1 … S (the preset's are shares of S = 104)"),
+)
+FIGURES = "pve.figures.capacity"
+PRESET_STATES = 104  # of Four Rooms, which the presets' ranks are made for
 
 
 def preset(name: str) -> CapacityConfig:
     """The experiment's settings under a preset."""
     return CAPACITY[check_preset(name)]
+
+
+def fitted(config: CapacityConfig, num_states: int) -> CapacityConfig:
+    """The settings with their ranks as the same shares of other states."""
+    shares = {max(1, rank * num_states // PRESET_STATES) for rank in config.ranks}
+    return dataclasses.replace(config, ranks=tuple(sorted(shares)))
 
 
 def tasks(config: CapacityConfig) -> list[Task]:
@@ -66,20 +86,20 @@ def prepare(config: CapacityConfig, seed: int, env: MDP, task: Task) -> Job:
     def measure(params: Any) -> dict[str, float]:
         return {"performance": performance(model.mdp(params, discount), env)}
 
+    data, recipe = _shared_data(config, seed, env, mode, run), config.recipe
     return Job(
-        state=initial_state(
-            init_key, model, env.num_states, env.num_actions, config.recipe
-        ),
-        key=batch_key,
-        data=_shared_data(config, seed, env, mode, run),
-        model=model,
-        order=math.inf,
-        recipe=config.recipe,
-        discount=discount,
+        state=initial_state(init_key, model, env.num_states, env.num_actions, recipe),
+        problem=Problem(batch_key, data, model, Proper(), recipe, discount),
         snapshot=snapshot,
         measure=measure,
         snapshots=False,
     )
+
+
+def run_bytes(config: CapacityConfig, env: MDP, task: Task) -> int:
+    """What a run writes: its curves and the finished model's factors."""
+    pairs = env.num_states * env.num_actions
+    return config.curve_bytes + 4 * (pairs + 2 * pairs * task["rank"])
 
 
 _making_data = threading.Lock()

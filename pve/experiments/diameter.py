@@ -13,21 +13,36 @@ from typing import Any
 import jax
 import numpy as np
 
-from pve.experiments.configs import DIAMETER, DiameterConfig, check_preset
-from pve.experiments.job import Job, Task, format_coordinate
-from pve.mdp import MDP
-from pve.models import SoftmaxModel
-from pve.planning import performance
-from pve.policies import random_functions, random_policies, stream
-from pve.training import initial_state, make_data
+from pve.checks import check_preset, parse_order
+from pve.equivalence.models import SoftmaxModel
+from pve.equivalence.policies import random_functions, random_policies
+from pve.experiments.base import Job, Option, Task, format_coordinate
+from pve.experiments.settings import DIAMETER, DiameterConfig
+from pve.keys import stream
+from pve.mdp.core import MDP
+from pve.mdp.planning import performance
+from pve.training.loop import initial_state
+from pve.training.objective import value_equivalence
+from pve.training.problem import Problem, make_data
 
 NAME = "diameter"
+QUESTION = "how far apart do models of order k end?"
 DIMENSIONS = ("order", "run")
+ONE_PROGRAM = ("order",)
+COMPARED = "order"
+OPTIONS = (Option("orders", parse_order, "K", "1, 2, …, inf"),)
+FIGURES = "pve.figures.diameter"
 
 
 def preset(name: str) -> DiameterConfig:
     """The experiment's settings under a preset."""
     return DIAMETER[check_preset(name)]
+
+
+def fitted(config: DiameterConfig, num_states: int) -> DiameterConfig:
+    """The same settings: they fit a world of any size."""
+    del num_states
+    return config
 
 
 def tasks(config: DiameterConfig) -> list[Task]:
@@ -66,15 +81,20 @@ def prepare(config: DiameterConfig, seed: int, env: MDP, task: Task) -> Job:
             "transition": np.asarray(mdp.transition),
         }
 
+    objective = value_equivalence(order)
+    data = make_data(env, policies, functions, order)
     return Job(
         state=initial_state(init_key, model, num_states, num_actions, config.recipe),
-        key=batch_key,
-        data=make_data(env, policies, functions, order),
-        model=model,
-        order=order,
-        recipe=config.recipe,
-        discount=discount,
+        problem=Problem(batch_key, data, model, objective, config.recipe, discount),
         snapshot=snapshot,
         measure=lambda params: {"performance": performance(finished(params), env)},
         snapshots=True,
     )
+
+
+def run_bytes(config: DiameterConfig, env: MDP, task: Task) -> int:
+    """What a run writes: its curves and all its snapshots."""
+    del task
+    states, actions = env.num_states, env.num_actions
+    size = 4 * (states * actions + states * actions * states)
+    return config.curve_bytes + size * (config.steps // config.every + 1)

@@ -4,33 +4,20 @@ Each function takes what `pve.load` returns and gives a figure that says under i
 seed and how many runs it shows. The chapters and ``python -m pve figures`` draw the same.
 """
 
-from pve.figures.classes import (
-    cloud_slides,
-    clouds,
-    diameters,
-    flatness,
-    progress,
-    ranges,
-    spreads,
-)
-from pve.figures.files import save_figures
-from pve.figures.ranks import (
-    capacity,
-    capacity_loss,
-    improvement,
-    rank_errors,
-    rank_slides,
-)
-from pve.figures.words import digits, provenance, settings, source_of_run
-from pve.figures.worlds import (
+from pve.book.sliders import cloud_slides, lazy_slides, rank_slides
+from pve.book.text import settings
+from pve.figures.capacity import capacity, capacity_loss, improvement, rank_errors
+from pve.figures.captions import digits, provenance, source_of_run
+from pve.figures.diameter import clouds, diameters, flatness, progress, ranges, spreads
+from pve.figures.model_on_map import (
     corner,
     imagined,
-    lazy_slides,
     next_states,
     total_variation,
     transitions,
     values_compared,
 )
+from pve.figures.save import save_figures
 
 __all__ = [
     "capacity",

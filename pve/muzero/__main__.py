@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pve import store
+from pve.checks import check_seed
 from pve.muzero.agent import PRESETS
 from pve.muzero.study import run
-from pve.policies import check_seed
+from pve.runs import store
 
 
 def main(argv: Sequence[str] | None = None) -> int:

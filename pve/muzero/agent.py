@@ -37,7 +37,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from pve.mdp import MDP, Array, check_positive_integer
+from pve.checks import Array, check_positive_integer, check_share
+from pve.mdp.core import MDP, full_precision
+from pve.training.loop import descend
 
 ARMS = {"plain": 0.0, "with past policies": 1.0}
 
@@ -93,10 +95,7 @@ class Settings:
                 f"length is {self.length}; legal are integers ≥ unroll = {self.unroll}"
             )
         for name in ("exploration", "change", "trace"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; legal are numbers in [0, 1]"
-                )
+            check_share(name, getattr(self, name))
 
 
 PRESETS = {
@@ -153,6 +152,7 @@ def initial_params(
     )
 
 
+@full_precision
 def unroll(params: Params, states: Array, actions: Array) -> tuple[Array, Array]:
     """Predict rewards and values along actions.
 
@@ -178,6 +178,7 @@ def unroll(params: Params, states: Array, actions: Array) -> tuple[Array, Array]
     return jnp.stack(rewards, 1), jnp.stack(latents, 1) @ params.value.T
 
 
+@full_precision
 def look_ahead(params: Params, head: Array, discount: Any, depth: int) -> Array:
     """The model's action values of each state, ``depth`` moves before the head.
 
@@ -249,6 +250,7 @@ def _keys(key: Array, num: int) -> Array:
 
 
 @functools.partial(jax.jit, static_argnames="settings")
+@full_precision
 def train(key: Array, env: MDP, past: Array, settings: Settings) -> Trace:
     """Let one agent act and learn, in one compiled program.
 
@@ -327,8 +329,8 @@ def train(key: Array, env: MDP, past: Array, settings: Settings) -> Trace:
                 params, moments = carry
                 batch = draw(chance, goals)
                 gradient, losses = jax.grad(loss, has_aux=True)(params, batch)
-                updates, moments = optimiser.update(gradient, moments, params)
-                return (optax.apply_updates(params, updates), moments), losses
+                params, moments = descend(optimiser, gradient, moments, params)
+                return (params, moments), losses
 
             chances = jax.random.uniform(key, (settings.refresh, 3, settings.batch))
             return jax.lax.scan(step, carry, chances)

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from pve.bellman import bellman_power
-from pve.mdp import MDP, Array, exact
+from pve.checks import Array
+from pve.keys import generator
+from pve.mdp.bellman import bellman_power
+from pve.mdp.core import MDP, exact
+from pve.mdp.planning import policy_iteration, policy_value
 from pve.muzero.agent import Params, Settings, Trace
-from pve.planning import policy_iteration, policy_value
-from pve.policies import generator
 
 FIRST_LOSSES = 200  # kept of every run, so that another machine can repeat them
 

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import xarray as xr
 
-from pve import provenance, store
-from pve.gridworld import four_rooms
-from pve.mdp import Array
+from pve.checks import Array, check_seed
+from pve.keys import stream
 from pve.muzero.agent import ARMS, Settings, train
 from pve.muzero.predictions import measure
-from pve.policies import check_seed, stream
-from pve.training import side_by_side
+from pve.runs import provenance, store
+from pve.threads import side_by_side
+from pve.worlds.gridworld import four_rooms
 
 
 def run(seed: int, settings: Settings) -> xr.Dataset:

@@ -1,0 +1,1 @@
+"""All that knows the book; nothing else in the package imports it."""

@@ -1,0 +1,125 @@
+"""What every chapter of the book does first: check its parameters, find its results.
+
+The book keeps its results in a folder named by the hash of the numerical code, so that
+changed code never meets old results and unchanged code never trains twice. The folder is
+``_build/results`` in the repository, or what the environment variable ``PVE_RESULTS``
+names.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import xarray as xr
+
+from pve import threads
+from pve.checks import check_preset, check_seed
+from pve.engines import dispatch
+from pve.experiments import EXPERIMENTS, find_experiment
+from pve.figures import style
+from pve.results import load, summary
+from pve.runs import provenance, store
+from pve.runs.folders import numerical_code
+
+# Larger results than a build computes; `python -m pve summary` and `bench` write them.
+SHIPPED = provenance.PACKAGE.parent / "book" / "data"
+# What IPython itself puts into a fresh notebook's namespace.
+_SHELL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+
+
+def begin(namespace: dict[str, Any]) -> tuple[int, str]:
+    """Check a chapter's parameters, set its figures' style and its threads.
+
+    Papermill accepts any parameter's name, mistyped ones too; so this is called right
+    after the parameters' cell, when the namespace holds nothing else.
+
+    Args:
+      namespace: the notebook's ``globals()``.
+
+    Returns:
+      The seed and the preset; the environment variable ``PVE_PRESET`` wins over the
+      chapter's preset.
+
+    Raises:
+      ValueError: a parameter is unknown or out of range; the legal ones are listed.
+      TypeError: the seed is no integer.
+    """
+    for name, value in namespace.items():
+        private = name.startswith("_") or name in _SHELL
+        imported = isinstance(value, types.ModuleType | types.FunctionType | type)
+        if not (private or imported or name in ("seed", "preset")):
+            raise ValueError(f"parameter {name!r} is unknown; legal are 'seed', 'preset'")
+    threads.settle_threads()
+    seed = check_seed(namespace["seed"])
+    preset = check_preset(os.environ.get("PVE_PRESET") or namespace["preset"])
+    # The matrices here are small: more threads would only wait for one another.
+    threads.linear_algebra()
+    style.use_style()
+    mpl.rcParams["figure.max_open_warning"] = 0
+    _draw_vectors()
+    return seed, preset
+
+
+def _draw_vectors() -> None:
+    try:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:  # a plain Python: there is no inline backend to set
+        return
+    set_matplotlib_formats("svg")
+
+
+def data_folder(seed: int, preset: str) -> Path:
+    """Where the book keeps the results of a seed and a preset."""
+    root = os.environ.get("PVE_RESULTS")
+    base = Path(root) if root else provenance.PACKAGE.parent / "_build" / "results"
+    codes = {name: numerical_code(name) for name in EXPERIMENTS}
+    made_by = store.digest({**codes, **provenance.versions()})
+    return base / made_by[:16] / f"{check_preset(preset)}-{check_seed(seed)}"
+
+
+def experiment(name: str, seed: int, preset: str) -> xr.Dataset:
+    """The results of an experiment, computed if they are not there yet.
+
+    Args:
+      name: ``"diameter"`` or ``"capacity"``.
+      seed: the seed.
+      preset: the preset.
+
+    Returns:
+      What `pve.load` gives, with the preset among its attributes.
+
+    Raises:
+      RuntimeError: a run failed.
+    """
+    folder = data_folder(seed, preset)
+    config = find_experiment(name).preset(preset)
+    while True:
+        report = dispatch.run_experiment(name, config, seed, folder, progress=False)
+        if report.failed:
+            raise RuntimeError(f"runs failed: {report.failed}")
+        if not report.elsewhere:
+            break
+        time.sleep(1)  # another process, such as a second build, is computing them
+    loaded = load.load(folder, name)
+    loaded.attrs["preset"] = preset
+    return loaded
+
+
+def shipped(name: str, folder: str = "standard") -> xr.Dataset:
+    """Larger results of an experiment than a build computes, shipped with the book.
+
+    Args:
+      name: ``"diameter"`` or ``"capacity"``.
+      folder: which results, a folder of ``book/data``.
+
+    Returns:
+      What `pve.results.summary.load_summary` gives, marked as shipped.
+    """
+    loaded = summary.load_summary(SHIPPED / folder, name)
+    loaded.attrs["preset"] = f"{folder} (shipped)"
+    return loaded

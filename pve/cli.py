@@ -1,0 +1,289 @@
+"""The command line: ``python -m pve`` or ``pve``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from pve.checks import check_seed, parse_integer
+from pve.experiments import EXPERIMENTS, find_experiment
+from pve.experiments.settings import Config
+from pve.threads import settle_threads
+from pve.worlds.by_name import make_environment
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+MUCH = 1e9  # bytes: from here on a command says first how much it will write
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
+
+
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser of words as argparse asks for it: it hands on what the error says."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="pve",
+        description="Proper value equivalence: the experiments of Grimm et al. (2021).",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, experiment in EXPERIMENTS.items():
+        command = commands.add_parser(
+            name,
+            help=experiment.QUESTION,
+            description=f"The {name} experiment: {experiment.QUESTION} Running it again "
+            "continues it: what is finished is never computed again.",
+        )
+        command.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
+        command.add_argument("seed", metavar="SEED", help="an integer ≥ 0")
+        command.add_argument(
+            "--preset",
+            default="quick",
+            help="smoke, quick (default), standard or paper",
+        )
+        for option in experiment.OPTIONS:
+            command.add_argument(
+                f"--{option.name}",
+                nargs="+",
+                type=_argument(option.parse),
+                metavar=option.metavar,
+                help=option.help,
+            )
+        integer = _argument(parse_integer)
+        command.add_argument("--runs", type=integer, metavar="N", help="runs of each kind")
+        command.add_argument("--steps", type=integer, metavar="N", help="of training")
+        command.add_argument("--batch", type=integer, metavar="N", help="pairs in a batch")
+        command.add_argument(
+            "--policies", type=integer, metavar="N", help="policies in a run's data"
+        )
+        command.add_argument("--learning-rate", type=float, metavar="X", help="Adam's, > 0")
+        command.add_argument("--decay", help="of the learning rate: constant or cosine")
+        command.add_argument(
+            "--every", type=integer, metavar="N", help="steps between two snapshots"
+        )
+        command.add_argument(
+            "--env", help="four-rooms (default), gymnasium:NAME or map:FILE"
+        )
+        command.add_argument(
+            "--engine",
+            default="auto",
+            help="local (this machine's cores), device (an accelerator), ray (a Ray "
+            "cluster) or auto (default: device where there is one, else local)",
+        )
+        command.add_argument(
+            "--address", help="of a running Ray cluster (default: start one here)"
+        )
+        command.add_argument(
+            "--lanes", type=integer, metavar="N", help="runs in a program of device"
+        )
+        command.add_argument(
+            "--minutes", type=float, metavar="X", help="end at a checkpoint after so many"
+        )
+    figures = commands.add_parser("figures", help="draw every figure the data allow")
+    figures.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
+    figures.add_argument("--out", default="visuals", help="where to (visuals)")
+    summary = commands.add_parser(
+        "summary",
+        help="write losses, performances, components and spreads without the models",
+    )
+    summary.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
+    summary.add_argument("--out", default="summary", help="where to (summary)")
+    for name, help_text in (
+        ("status", "what is done, unfinished and failed"),
+        ("verify", "check every file against its recorded checksum"),
+    ):
+        command = commands.add_parser(name, help=help_text, description=help_text)
+        command.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
+        if name == "verify":
+            command.add_argument(
+                "--retrain",
+                nargs="+",
+                default=[],
+                metavar="RUN",
+                help="train these runs again and compare, such as diameter/order=30/run=7",
+            )
+    bench = commands.add_parser("bench", help="measure speed against the plain way")
+    bench.add_argument(
+        "--repeats", type=_argument(parse_integer), default=5, help="medians of so many (5)"
+    )
+    return parser
+
+
+def _settings(arguments: argparse.Namespace) -> Config:
+    experiment = find_experiment(arguments.command)
+    settings = experiment.preset(arguments.preset)
+    names = {field.name for field in dataclasses.fields(settings)}
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(arguments).items()
+        if name in names and value is not None
+    }
+    if "env" in given:
+        num_states = make_environment(arguments.env).num_states
+        settings = experiment.fitted(settings, num_states)
+    if "steps" in given and "every" not in given:
+        # A shorter or odd number of steps keeps about as many snapshots.
+        given["every"] = _divisor(arguments.steps, settings.every)
+    every = given.get("every", settings.every)
+    if isinstance(every, int) and every > 0 and every % settings.log_every:
+        given["log_every"] = math.gcd(every, settings.log_every)
+    return dataclasses.replace(settings, **given)
+
+
+def _divisor(steps: int, at_most: int) -> int:
+    return max((d for d in range(1, at_most + 1) if steps % d == 0), default=1)
+
+
+def _seed(text: str) -> int:
+    try:
+        return check_seed(int(text))
+    except ValueError:
+        raise ValueError(
+            f"seed is {text!r}; legal are the integers 0 … 4294967295"
+        ) from None
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pve.engines.cost import forecast
+    from pve.engines.dispatch import find_engine, plan_for, run_experiment
+
+    settle_threads()
+    engine = find_engine(arguments.engine, address=arguments.address, lanes=arguments.lanes)
+    seed, settings = _seed(arguments.seed), _settings(arguments)
+    name, data_dir = arguments.command, arguments.data_dir
+    plan = plan_for(engine, name, settings, seed, data_dir)
+    cost = forecast(plan)
+    print(
+        f"{name}: {cost.due} runs due, {cost.finished} finished; "
+        f"{cost.bytes / 1e9:.3g} GB to write in {data_dir}"
+    )
+    if cost.bytes > MUCH:
+        print("That is much: --every N thins the snapshots.")
+    again = f"run the same command again to continue: {_command_line()}"
+    try:
+        report = run_experiment(
+            name,
+            settings,
+            seed,
+            data_dir,
+            engine=engine,
+            minutes=arguments.minutes,
+        )
+    except KeyboardInterrupt:
+        print(f"\nInterrupted; nothing that was finished is lost, {again}")
+        sys.stdout.flush()
+        os._exit(EXIT_INTERRUPTED)  # a thread may be compiling, which cannot be stopped
+    for run in report.elsewhere:
+        print(f"{name} {run}: another process is computing it")
+    for run, error in report.failed.items():
+        print(f"{name} {run} failed: {error}", file=sys.stderr)
+    print(f"{name}: {len(report.finished)} of {len(plan.tasks)} runs finished")
+    if report.failed:
+        print(f"{len(report.failed)} runs failed; {again}", file=sys.stderr)
+        return EXIT_FAILED
+    if report.stopped:
+        print(f"The {arguments.minutes:g} minutes are over; {again}")
+    return 0
+
+
+def _command_line() -> str:
+    return " ".join(["python -m pve", *sys.argv[1:]])
+
+
+def _figures(arguments: argparse.Namespace) -> int:
+    from pve.figures.save import save_figures
+
+    for path in save_figures(arguments.data_dir, arguments.out):
+        print(path)
+    return 0
+
+
+def _summary(arguments: argparse.Namespace) -> int:
+    from pve.results.summary import write_summary
+
+    for path in write_summary(arguments.data_dir, arguments.out):
+        print(path)
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from pve.results.load import status
+
+    failed = False
+    for experiment, runs in status(arguments.data_dir).items():
+        kinds = [state.partition(":")[0] for state in runs.values()]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+        print(f"{experiment}: {counts or 'no runs yet'}")
+        for name, state in runs.items():
+            if state != "finished":
+                print(f"  {name} {state}")
+        failed = failed or "failed" in kinds
+    return EXIT_FAILED if failed else 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from pve.results.verify import retrain, verify
+    from pve.runs.store import CorruptFile
+
+    settle_threads()
+    problems = verify(arguments.data_dir)
+    for name in arguments.retrain:
+        try:
+            problems += retrain(arguments.data_dir, name)
+        except CorruptFile as error:
+            problems.append(str(error))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+    print(count if problems else "all files are as recorded")
+    return EXIT_FAILED if problems else 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from pve.benchmark.table import print_table
+
+    print_table(arguments.repeats)
+    return 0
+
+
+COMMANDS = {
+    **dict.fromkeys(EXPERIMENTS, _run),
+    "figures": _figures,
+    "summary": _summary,
+    "status": _status,
+    "verify": _verify,
+    "bench": _bench,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status: 0, 1 failed runs, 2 bad input."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if getattr(arguments, "out", None) == "":
+            raise ValueError("--out is ''; legal is the name of a folder")
+        return COMMANDS[arguments.command](arguments)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"pve {arguments.command}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print(f"pve {arguments.command}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED

@@ -1,0 +1,43 @@
+"""What an engine is: it computes runs, and tells how far they are."""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+from pve.experiments.base import Task
+from pve.runs.attempt import End
+from pve.runs.plan import Plan
+
+
+class Listener(Protocol):
+    """Who is told how the runs are getting on, from whichever thread."""
+
+    def advanced(self, task: Task, steps: int) -> None:
+        """Steps of a run were taken."""
+
+    def ended(self, task: Task, end: End) -> None:
+        """A run came to an end."""
+
+
+class Engine(Protocol):
+    """Computes the runs of a plan."""
+
+    def arithmetic(self, plan: Plan) -> str:
+        """How it rounds, as the identity of a folder names it.
+
+        Raises:
+          ValueError: the engine cannot compute the plan.
+        """
+
+    def compute(
+        self, plan: Plan, tasks: list[Task], tell: Listener, stop: threading.Event
+    ) -> None:
+        """Compute runs to their ends.
+
+        Args:
+          plan: what the runs belong to; its folder is claimed.
+          tasks: the runs that are due.
+          tell: told of steps and ends.
+          stop: set by another thread to end early, checkpoints written.
+        """

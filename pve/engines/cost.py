@@ -1,0 +1,45 @@
+"""What a plan would write, said before it starts."""
+
+from __future__ import annotations
+
+import shutil
+from typing import NamedTuple
+
+from pve.experiments.settings import Config
+from pve.runs.plan import Plan, make_plan
+
+
+class Forecast(NamedTuple):
+    """What computing a plan would do.
+
+    Attributes:
+      due: runs that are not finished.
+      finished: runs that are.
+      bytes: what the due runs will write.
+    """
+
+    due: int
+    finished: int
+    bytes: int
+
+
+def forecast(plan: Plan) -> Forecast:
+    """What a plan would still write, without starting it; no folder is touched."""
+    due = plan.due
+    return Forecast(len(due), len(plan.tasks) - len(due), plan.bytes(due))
+
+
+def total_cost(experiment: str, settings: Config) -> Forecast:
+    """What an experiment amounts to from nothing: all its runs are due."""
+    plan = make_plan(experiment, settings, 0, ".")
+    return Forecast(len(plan.tasks), 0, plan.bytes(list(plan.tasks)))
+
+
+def check_disk(plan: Plan) -> None:
+    """Raise a ``ValueError`` unless the disk has room for the runs that are due."""
+    needed, free = forecast(plan).bytes, shutil.disk_usage(plan.path).free
+    if needed > free:
+        raise ValueError(
+            f"data folder {str(plan.path)!r} has {free / 1e9:.1f} GB free; the runs that "
+            f"are due need {needed / 1e9:.1f} GB"
+        )

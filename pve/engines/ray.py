@@ -1,0 +1,95 @@
+"""The engine ``ray``: runs on a Ray cluster, one task a run.
+
+The workers write to the same data folder as the local engine does, so it must lie on
+storage that all machines share. A task whose worker is lost is sent again and continues
+from the run's last checkpoint. On equal machines the bits are those of the local engine.
+Ray is an optional extra: ``pip install 'pve[ray]'``.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import ModuleType
+
+from pve import threads
+from pve.engines.base import Listener
+from pve.experiments.base import Task
+from pve.runs.attempt import End, attempt
+from pve.runs.folders import ONE_RUN_A_PROGRAM
+from pve.runs.plan import Plan
+
+RETRIES = 3  # of a task whose worker was lost
+
+
+def require() -> ModuleType:
+    """Import Ray; raise a ``ValueError`` that says how to get it if it is missing."""
+    try:
+        import ray
+    except ImportError:
+        raise ValueError(
+            "engine is 'ray', but Ray is not installed: pip install 'pve[ray]'; legal "
+            "without it is 'local'"
+        ) from None
+    return ray
+
+
+def _attempt_alone(plan: Plan, task: Task) -> End:
+    threads.settle_threads()
+    with threads.linear_algebra():
+        return attempt(plan, task, threading.Event(), lambda _: None)
+
+
+class Ray:
+    """One task of the cluster a run.
+
+    Args:
+      address: of a running cluster; None starts one on this machine.
+
+    Raises:
+      ValueError: Ray is not installed.
+    """
+
+    def arithmetic(self, plan: Plan) -> str:
+        """One program for each run, wherever it is computed."""
+        del plan
+        return ONE_RUN_A_PROGRAM
+
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address
+        self._ray = require()
+
+    def compute(
+        self, plan: Plan, tasks: list[Task], tell: Listener, stop: threading.Event
+    ) -> None:
+        """Send runs to the cluster and wait for them; see `pve.engines.base.Engine`.
+
+        The plan's folder must be shared by all machines. If ``stop`` is set or on Ctrl-C
+        the runs stay at their last checkpoints.
+
+        Raises:
+          ValueError: there is no cluster at the address.
+        """
+        ray = self._ray
+        try:
+            ray.init(address=self.address, include_dashboard=False, log_to_driver=False)
+        except (ConnectionError, ValueError) as error:
+            raise ValueError(
+                f"address is {self.address!r}; legal is that of a running Ray cluster: "
+                f"{error}"
+            ) from None
+        try:
+            remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_attempt_alone)
+            shared = ray.put(plan)
+            waiting = {remote.remote(shared, task): task for task in tasks}
+            while waiting and not stop.is_set():
+                ready, _ = ray.wait(list(waiting), timeout=0.5)
+                for reference in ready:
+                    task = waiting.pop(reference)
+                    try:
+                        end = ray.get(reference)
+                    except ray.exceptions.RayError as error:
+                        end = End("failed", f"{type(error).__name__}: {error}")
+                    tell.advanced(task, plan.settings.steps)
+                    tell.ended(task, end)
+        finally:
+            ray.shutdown()

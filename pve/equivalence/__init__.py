@@ -1,0 +1,1 @@
+"""Value equivalence: models, losses, policies, distances, the exact class."""

@@ -1,0 +1,116 @@
+"""The capacity experiment: performance and loss against rank."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from pve.figures import drawing, style
+from pve.figures.captions import outside_legend, provenance, sign
+
+SEEDS = "; thin: single runs, thick: medians"
+
+
+def improvement(paths: dict[str, tuple[Any, Any]], optimum: float, source: str) -> Figure:
+    """The true values of the policies along improvement paths.
+
+    Args:
+      paths: for each kind of path, which gets a panel, the mean true values of its base
+        policies ``[policies]`` and of those perturbed from them ``[policies, each]``.
+      optimum: the mean of v*.
+      source: what the figure says of the paths.
+    """
+    figure, axes = style.new_figure(
+        1, len(paths), figsize=(7.2, 3.3), sharey=True, squeeze=False
+    )
+    for ax, (name, (values, perturbed)) in zip(axes[0], paths.items(), strict=True):
+        ax.plot(perturbed, ".", ms=4, mew=0, color=style.MODE_COLORS["stochastic"])
+        ax.plot(values, color=style.BLACK, lw=1)
+        ax.axhline(optimum, ls="--", color=style.GREY, lw=1)
+        ax.set(title=name, xlabel="base policy")
+    axes[0, 0].set_ylabel("mean true value")
+    return sign(figure, source)
+
+
+def capacity(results: xr.Dataset) -> Figure:
+    """Performance against rank: every seed, means with errors, and medians."""
+    figure, ax = style.new_figure(figsize=(6.8, 4.4))
+    final = results.performance.isel(step=-1)
+    shift = 0.009 * float(np.ptp(final["rank"].values))
+    for offset, mode in zip((-shift, shift), results.mode.values, strict=False):
+        color, values = style.MODE_COLORS[mode], final.sel(mode=mode)
+        ranks = values["rank"].values + offset
+        count = values.notnull().sum("run")
+        error = values.std("run", ddof=1) / np.sqrt(count) if count.max() > 1 else None
+        for run in values.run.values:
+            ax.plot(ranks, values.sel(run=run), "o", ms=4, mew=0, color=color, alpha=0.4)
+        ax.errorbar(
+            ranks, values.mean("run"), error, color=color, capsize=3,
+            label=f"{mode}: mean ± standard error",
+        )  # fmt: skip
+        ax.plot(
+            ranks, values.median("run"), ":", color=color, label=f"{mode}: median"
+        )  # fmt: skip
+    optimum = results.attrs["optimal_performance"]
+    ax.axhline(optimum, ls="--", color=style.GREY, lw=1, label="v*")
+    ax.set(xlabel="rank of the model", ylabel="mean true value of the model's policy")
+    _rank_ticks(ax, final["rank"].values)
+    outside_legend(figure, ax, 2)
+    return sign(figure, provenance(results) + "; dots: single runs")
+
+
+def _rank_ticks(ax: Any, ranks: Any) -> None:
+    """A tick a rank, but no two whose numbers would touch; the last stays."""
+    kept = [rank for rank in ranks[:-1] if ranks[-1] - rank > 0.06 * ranks[-1]]
+    ax.set_xticks([*kept, ranks[-1]])
+
+
+def capacity_loss(results: xr.Dataset) -> Figure:
+    """The final loss against rank: every seed and the medians."""
+    figure, ax = style.new_figure(figsize=(6.6, 3.8))
+    final = results.loss.isel(logged_step=slice(-5, None)).mean("logged_step")
+    _draw_ranks(final, ax)
+    ax.set(ylabel="PVE loss at the end", yscale="log")
+    outside_legend(figure, ax, 2)
+    return sign(figure, provenance(results) + SEEDS)
+
+
+def rank_errors(
+    results: xr.Dataset, residuals: xr.DataArray, errors: xr.DataArray
+) -> Figure:
+    """One-step residuals and errors of the values against rank.
+
+    Args:
+      results: of the capacity experiment.
+      residuals: (mode, rank, run), RMS over policies and states.
+      errors: of the models' values, likewise.
+    """
+    figure, axes = style.new_figure(1, 2, figsize=(7.2, 3.4))
+    for ax, measure, name in zip(
+        axes, (residuals, errors), ("one-step residual", "error of the values"), strict=True
+    ):
+        _draw_ranks(measure, ax)
+        ax.set(title=name, ylim=(0, None))
+    axes[0].set_ylabel("root mean square")
+    outside_legend(figure, axes[0], 2)
+    return sign(figure, provenance(results) + SEEDS)
+
+
+def _draw_ranks(measure: xr.DataArray, ax: Any) -> None:
+    """Every seed and the medians of each policy set against rank."""
+    for mode in measure.mode.values:
+        values = measure.sel(mode=mode).transpose("run", "rank")
+        color = style.MODE_COLORS[mode]
+        drawing.draw_runs(values["rank"], values, ax, color=color, label=mode, mark="o")
+    ax.set_xlabel("rank of the model")
+    _rank_ticks(ax, measure["rank"].values)
+
+
+def draw(results: xr.Dataset, data_dir: str | Path) -> dict[str, Figure]:
+    """All figures of the experiment, by the names of their files."""
+    del data_dir
+    return {"capacity": capacity(results), "capacity-loss": capacity_loss(results)}

@@ -1,0 +1,47 @@
+"""All figures that a data folder allows, into files."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from pve.experiments import find_experiment
+from pve.figures import style
+from pve.results.load import load, present
+from pve.runs.store import make_folder
+
+
+def save_figures(data_dir: str | Path, out: str | Path) -> list[Path]:
+    """Draw every figure that the data allow, as PNG and PDF.
+
+    Args:
+      data_dir: the data folder.
+      out: the folder to write to; it is made.
+
+    Returns:
+      The files.
+
+    Raises:
+      ValueError: the data folder holds no finished runs, or ``out`` cannot be written.
+    """
+    with mpl.rc_context(style.STYLE):
+        return _save_figures(data_dir, Path(out))
+
+
+def _save_figures(data_dir: str | Path, out: Path) -> list[Path]:
+    drawn: dict[str, Figure] = {}
+    for experiment in present(data_dir):
+        module = importlib.import_module(find_experiment(experiment).FIGURES)
+        drawn |= module.draw(load(data_dir, experiment), data_dir)
+    folder = make_folder(out)
+    paths = []
+    for name, figure in drawn.items():
+        for kind in ("png", "pdf"):
+            paths.append(folder / f"{name}.{kind}")
+            figure.savefig(paths[-1])
+        plt.close(figure)
+    return paths

@@ -1,0 +1,60 @@
+"""How figures look: sizes, fonts, colours, and the words for orders."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+STYLE: dict[Any, Any] = {
+    "figure.facecolor": "white",
+    "figure.figsize": (6.4, 3.8),
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+    "savefig.dpi": 200,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "pve",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.grid": False,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "image.cmap": "viridis",
+}
+BLACK, GREY = "#222222", "#8a8a8a"
+ORDER_COLORS = {
+    1: "#0072B2",
+    30: "#56B4E9",
+    40: "#009E73",
+    50: "#E69F00",
+    60: "#CC79A7",
+    math.inf: "#D55E00",
+}
+MODE_COLORS = {"deterministic": "#0072B2", "stochastic": "#D55E00"}
+
+
+def use_style() -> None:
+    """Set the book's style for all figures that follow."""
+    mpl.rcParams.update(STYLE)
+
+
+def order_color(order: float) -> str:
+    """The colour of an order, the same in every figure; for the paper's a fixed one."""
+    if order in ORDER_COLORS:
+        return ORDER_COLORS[order]
+    return mpl.colors.to_hex(mpl.colormaps["plasma"](min(1.0, math.log(order) / 6)))
+
+
+def order_label(order: float) -> str:
+    """An order's label: ``k = 30``, ``k = ∞``."""
+    return "k = ∞" if order == math.inf else f"k = {int(order)}"
+
+
+def new_figure(*args: Any, **kwargs: Any) -> Any:
+    """``plt.subplots`` in the book's style."""
+    with mpl.rc_context(STYLE):
+        return plt.subplots(*args, **kwargs)

@@ -1,0 +1,157 @@
+r"""Markov decision processes.
+
+A finite MDP is a triple :math:`(r, p, \gamma)`: the expected reward
+:math:`r(s, a)`, the probability :math:`p(s' \mid s, a)` of the next state and the
+discount :math:`\gamma \in [0, 1)`. An environment and a finished model are both of
+this type.
+
+Shapes, here and in the whole package: ``S`` states, ``A`` actions, ``B`` batch,
+``K`` order, ``N`` runs. Policies are ``[S, A]`` with rows summing to one, values
+``[S]``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import numpy as np
+
+from pve.checks import (
+    Array,
+    as_array,
+    check_discount,
+    check_distributions,
+    check_value_shape,
+    is_traced,
+)
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def full_precision(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Have a function's products of float32 numbers computed in float32, on any device.
+
+    Where nothing is said, a GPU computes them in TF32, with 10 bits of mantissa for 23, and
+    other accelerators in bfloat16: the environment's own loss would then be 1e-4 and not
+    1e-11. What is said here holds for this function and its derivatives alone; no setting
+    of JAX is changed.
+    """
+
+    @functools.wraps(function)
+    def precise(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with jax.default_matmul_precision("highest"):
+            return function(*args, **kwargs)
+
+    return precise
+
+
+@jax.tree_util.register_pytree_with_keys_class
+@dataclasses.dataclass(frozen=True, eq=False)
+class MDP:
+    """A finite Markov decision process, validated when it is made.
+
+    It is a JAX pytree with the three attributes as leaves, so it goes through ``jit``,
+    ``vmap`` and ``grad``; there the numbers are unknown and only shapes are checked.
+    NumPy arrays and lists are kept as NumPy float64, JAX arrays as they are.
+
+    Attributes:
+      reward: ``[S, A]``, the expected reward of an action in a state; finite.
+      transition: ``[S, A, S]``, the probability of the next state; rows sum to one.
+      discount: a number, 0 ≤ discount < 1.
+
+    Raises:
+      ValueError: a shape, a number or a row sum is not legal; the message says which.
+      TypeError: an argument is no array of real numbers.
+    """
+
+    reward: Array
+    transition: Array
+    discount: Any
+
+    def __post_init__(self) -> None:
+        reward = as_array("reward", self.reward)
+        transition = as_array("transition", self.transition)
+        object.__setattr__(self, "reward", reward)
+        object.__setattr__(self, "transition", transition)
+        if reward.ndim != 2 or 0 in reward.shape:
+            raise ValueError(
+                f"reward has shape {list(reward.shape)}; legal is [S, A] with S, A ≥ 1"
+            )
+        num_states, num_actions = reward.shape
+        if transition.shape != (num_states, num_actions, num_states):
+            raise ValueError(
+                f"transition has shape {list(transition.shape)}; legal with this reward "
+                f"is [{num_states}, {num_actions}, {num_states}]"
+            )
+        if not is_traced(self.discount):
+            object.__setattr__(self, "discount", check_discount(self.discount))
+        if not is_traced(reward) and not np.isfinite(np.asarray(reward)).all():
+            where = tuple(map(int, np.argwhere(~np.isfinite(np.asarray(reward)))[0]))
+            raise ValueError(
+                f"reward{list(where)} is {reward[where]}; legal are finite numbers"
+            )
+        if not is_traced(transition):
+            check_distributions("transition", transition)
+
+    @property
+    def num_states(self) -> int:
+        """The number of states, ``S``."""
+        return self.reward.shape[-2]
+
+    @property
+    def num_actions(self) -> int:
+        """The number of actions, ``A``."""
+        return self.reward.shape[-1]
+
+    @full_precision
+    def expect(self, values: Array) -> Array:
+        """The next value's mean, Σ_s' p(s' | s, a) v(s').
+
+        Args:
+          values: ``[..., S]``.
+
+        Returns:
+          ``[..., S, A]``.
+        """
+        check_value_shape(values, self.num_states)
+        rows = self.transition.reshape(-1, self.num_states)
+        return (values @ rows.T).reshape(*values.shape[:-1], *self.reward.shape)
+
+    def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], None]:
+        """Return the leaves with their names, as JAX asks of a pytree."""
+        key = jax.tree_util.GetAttrKey
+        return tuple(
+            (key(name), getattr(self, name))
+            for name in ("reward", "transition", "discount")
+        ), None
+
+    @classmethod
+    def tree_unflatten(cls, _: None, leaves: tuple[Any, ...]) -> MDP:
+        """Rebuild the record without validation: leaves may be placeholders."""
+        mdp = object.__new__(cls)
+        for name, leaf in zip(("reward", "transition", "discount"), leaves, strict=True):
+            object.__setattr__(mdp, name, leaf)
+        return mdp
+
+
+def exact(mdp: MDP) -> MDP:
+    """The same MDP in NumPy float64, for exact computations.
+
+    Rows are divided by their sums, since float32 rows sum to one only to 1e-7.
+
+    Raises:
+      TypeError: ``mdp`` is no MDP.
+    """
+    if not (hasattr(mdp, "transition") and hasattr(mdp, "discount")):
+        raise TypeError(f"mdp is a {type(mdp).__name__}; legal is a pve.MDP")
+    transition = np.asarray(mdp.transition, np.float64)
+    return MDP(
+        np.asarray(mdp.reward, np.float64),
+        transition / transition.sum(-1, keepdims=True),
+        float(mdp.discount),
+    )

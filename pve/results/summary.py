@@ -1,0 +1,119 @@
+"""Results without their models: small files that say where they come from.
+
+A summary holds the losses, performances, principal components and spreads of a data
+folder, a few hundred kilobytes where the snapshots are gigabytes, and a manifest with the
+configuration, the versions, the machine and the files' checksums. It can be checked
+without the models: any of its runs, trained again for some steps, gives its losses.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pve import threads
+from pve.experiments import find_experiment
+from pve.experiments.base import Task
+from pve.results.load import load, present
+from pve.runs import provenance, store
+from pve.runs.folders import ExperimentFolder
+from pve.runs.plan import plan_again
+from pve.training.loop import run
+
+MANIFEST = "manifest.json"
+
+
+def write_summary(data_dir: str | Path, out: str | Path) -> list[Path]:
+    """Write the summary of every experiment in a data folder.
+
+    Args:
+      data_dir: the data folder.
+      out: the folder to write to; it is made.
+
+    Returns:
+      The files, ``NAME.nc`` for each experiment and the manifest.
+
+    Raises:
+      ValueError: the data folder holds no finished run, or ``out`` cannot be written.
+      pve.runs.store.CorruptFile: a file is damaged; the message names it.
+    """
+    names = present(data_dir)
+    some = [name for name in names if _any_finished(data_dir, name)] or names
+    summaries = {name: load(data_dir, name) for name in some}
+    folder = store.make_folder(Path(out))
+    manifest: dict[str, Any] = {"machine": provenance.machine(), "experiments": {}}
+    paths = []
+    for experiment, loaded in summaries.items():
+        facts, loaded.attrs = loaded.attrs, {}  # netCDF's know no booleans
+        paths.append(folder / f"{experiment}.nc")
+        manifest["experiments"][experiment] = {
+            "identity": ExperimentFolder(data_dir, experiment).identity(),
+            "facts": {
+                name: float(value)
+                for name, value in facts.items()
+                if name.endswith("_performance") or name == "seconds"
+            },
+            "checksum": store.write_dataset(paths[-1], loaded),
+        }
+    store.write_record(folder / MANIFEST, manifest)
+    return [*paths, folder / MANIFEST]
+
+
+def _any_finished(data_dir: str | Path, experiment: str) -> bool:
+    return any(run.finished for run in ExperimentFolder(data_dir, experiment).runs())
+
+
+def load_summary(folder: str | Path, experiment: str) -> xr.Dataset:
+    """Load what `write_summary` has written.
+
+    Args:
+      folder: where it was written.
+      experiment: ``"diameter"`` or ``"capacity"``.
+
+    Returns:
+      What `pve.load` gave, with the machine among its attributes.
+
+    Raises:
+      ValueError: the folder holds no summary of the experiment.
+      pve.runs.store.CorruptFile: a file is damaged; the message names it.
+    """
+    find_experiment(experiment)
+    manifest = store.read_record(Path(folder) / MANIFEST)
+    found = manifest["experiments"]
+    if experiment not in found:
+        raise ValueError(
+            f"summary {str(folder)!r} holds no {experiment!r}; legal are {sorted(found)}"
+        )
+    facts = found[experiment]
+    dataset = store.read_dataset(Path(folder) / f"{experiment}.nc", facts["checksum"])
+    dataset.attrs = {**facts["identity"], **facts["facts"], "machine": manifest["machine"]}
+    return dataset
+
+
+def first_losses(summary: xr.Dataset, steps: int, **coordinates: Any) -> np.ndarray:
+    """Train one run of a summary again for its first steps.
+
+    Args:
+      summary: of `load_summary`.
+      steps: how many, a multiple of the steps over which recorded losses are averaged.
+      **coordinates: which run: ``order=30, run=7``, or
+        ``mode="stochastic", rank=20, run=7``.
+
+    Returns:
+      The recorded losses anew, ``[steps / log_every]``: those of the summary on an equal
+      machine, and nearly those on another.
+    """
+    plan = plan_again(summary.attrs, "")
+    task = Task(tuple(coordinates.items()), 1)
+    losses: list[float] = []
+    with threads.linear_algebra():
+        job = plan.prepare(task)
+        for _, chunk in run(job.state, job.problem, grid=plan.settings.every):
+            losses.extend(chunk)
+            if len(losses) >= steps:
+                break
+    intervals = np.reshape(losses[:steps], (-1, plan.settings.log_every))
+    return intervals.mean(1, dtype=np.float64).astype(np.float32)  # as a run records them

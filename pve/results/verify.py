@@ -1,0 +1,108 @@
+"""Is what a data folder holds sound, and does it come out again?"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from pathlib import Path
+
+from pve import threads
+from pve.engines.dispatch import engine_of
+from pve.experiments import EXPERIMENTS, find_experiment
+from pve.experiments.base import Task
+from pve.results.load import present
+from pve.runs import store
+from pve.runs.attempt import End
+from pve.runs.folders import ExperimentFolder, differences
+from pve.runs.plan import plan_again
+
+
+def verify(data_dir: str | Path) -> list[str]:
+    """What is damaged in a data folder, one line each; an empty list if it is sound.
+
+    Raises:
+      ValueError: the folder holds no experiment.
+    """
+    problems: list[str] = []
+    found = present(data_dir)
+    for experiment in EXPERIMENTS:
+        folder = ExperimentFolder(data_dir, experiment)
+        problems += folder.orphans()
+        if experiment not in found:
+            continue
+        try:
+            expected = folder.identity()
+            folder.asked()
+        except store.CorruptFile as error:
+            problems.append(str(error))
+            continue
+        for run in folder.runs():
+            if run.finished:
+                problems += run.check(expected)
+    return problems
+
+
+class _Ends:
+    """Takes note of how runs ended."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+        self.errors: list[str] = []
+
+    def advanced(self, task: Task, steps: int) -> None:
+        """Nobody is told."""
+
+    def ended(self, task: Task, end: End) -> None:
+        """Note it."""
+        self.kinds.append(end.kind)
+        self.errors.append(end.error)
+
+
+def retrain(data_dir: str | Path, name: str) -> list[str]:
+    """Train a finished run again, from its configuration, and compare bit by bit.
+
+    Args:
+      data_dir: the data folder.
+      name: experiment and run, such as ``diameter/order=30/run=7``.
+
+    Returns:
+      What differs, one line each; an empty list if losses, measures and the finished
+      model have the same bits.
+
+    Raises:
+      ValueError: there is no such finished run; the message says what is legal.
+    """
+    experiment, _, run_name = name.partition("/")
+    find_experiment(experiment)
+    folder = ExperimentFolder(data_dir, experiment)
+    recorded = folder.identity()
+    stored = folder.run(run_name)
+    if not stored.finished:
+        names = [run.name for run in folder.runs() if run.finished][:4]
+        raise ValueError(
+            f"run {name!r} is not finished; legal are the finished runs, such as "
+            f"{', '.join(f'{experiment}/{n}' for n in names) or 'none yet'}"
+        )
+    task = Task(tuple(stored.coordinates.items()), 1)
+    with tempfile.TemporaryDirectory() as scratch, threads.linear_algebra():
+        plan = plan_again(recorded, scratch)
+        again = plan.folder.run(run_name)
+        store.make_folder(again.path)
+        try:
+            engine = engine_of(plan)
+        except ValueError as error:
+            return [f"{name}: not trained again: {error}"]
+        ends = _Ends()
+        engine.compute(plan, [task], ends, threading.Event())
+        if ends.kinds != ["computed"]:
+            return [f"{name}: {error}" for error in ends.errors]
+        pairs = {
+            "losses and measures": (stored.curves(), again.curves()),
+            "the finished model": (stored.last_snapshot(), again.last_snapshot()),
+        }
+        different = [what for what, (a, b) in pairs.items() if not a.identical(b)]
+    return [f"{name}: {what} differ" for what in different] + [
+        f"{name}: {difference}"
+        for difference in differences(recorded, plan.identity)
+        if different
+    ]

@@ -1,0 +1,1 @@
+"""One run on disk, killed anywhere and continued."""

@@ -1,0 +1,1 @@
+"""Where MDPs come from: grid worlds, tables, names."""
