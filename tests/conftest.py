@@ -30,7 +30,7 @@ settings.load_profile("pve")
 # Files of tests in the order in which they start; the others follow. The book is built
 # first, in one process while the other goes on; what reads it comes when it is there; and
 # the long ones come early, so that both processes end at about the same time.
-FIRST = ("test_book", "test_runner", "test_theory", "test_papermill", "test_command_line")
+FIRST = ("test_book", "test_runner", "test_command_line", "test_baselines", "test_bellman")
 
 
 def pytest_collection_modifyitems(items):
@@ -54,11 +54,14 @@ def _one_thread_of_linear_algebra():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compile_once(tmp_path_factory):
-    """Compiled programs are shared between this process and those that it starts."""
+def _compile_once(shared):
+    """Compiled programs are shared between all processes of this run of the tests."""
     settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_compilation_cache_dir": str(shared / "compiled"),
         "jax_persistent_cache_min_compile_time_secs": 0.1,
+        # Unless its size is limited JAX does not lock the folder, and a process might read
+        # what another one is writing.
+        "jax_compilation_cache_max_size": 2**30,
     }
     for name, value in settings.items():
         jax.config.update(name, value)
