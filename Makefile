@@ -86,4 +86,4 @@ bench: $(INSTALLED)  ## print the benchmark table
 
 clean:  ## delete what was built (not what was trained, nor .venv)
 	rm -rf _build/html _build/latex _build/jupyter_execute _build/.doctrees \
-	_build/.jupyter_cache
+	_build/.jupyter_cache _build/.compiled

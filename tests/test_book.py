@@ -97,6 +97,15 @@ def test_every_chapter_is_built(book):
     assert missing == []
 
 
+def test_chapters_are_executed_side_by_side_unless_they_measure_time(book):
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    alone = set(config["sphinx"]["config"]["executed_alone"])
+    beside = set(re.findall(r"Executing notebook (\S+)\.md beside others", book.log))
+    assert len(beside) > 5
+    assert alone >= {"limit", "status"}
+    assert not alone & beside
+
+
 def test_pages_load_nothing_from_elsewhere(book):
     found = {page.name: foreign_resources(page) for page in book.html.rglob("*.html")}
     assert {name: urls for name, urls in found.items() if urls} == {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 from importlib import metadata
 from pathlib import Path
@@ -47,6 +48,20 @@ def prune_caches(folder: Path, kept: int = CACHES_KEPT) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def keep_compiled(folder: Path) -> None:
+    """Have the chapters share what JAX compiles, and later builds find it."""
+    settings = {
+        # What was compiled for one machine need not run on another.
+        "JAX_COMPILATION_CACHE_DIR": folder / platform.node(),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": 0.1,
+        # Unless its size is limited JAX does not lock the folder, and a chapter might read
+        # what another one is writing.
+        "JAX_COMPILATION_CACHE_MAX_SIZE": 2**30,
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, str(value))
+
+
 def choose_cache(app: Sphinx, config: Config) -> None:
     """Point the notebooks' execution at the cache of the present hash."""
     config.numerical_hash = numerical_hash()
@@ -56,6 +71,7 @@ def choose_cache(app: Sphinx, config: Config) -> None:
     os.utime(cache)
     prune_caches(caches)
     config.nb_execution_cache_path = str(cache)
+    keep_compiled(caches.parent / ".compiled")
     logger.info("numerical code: %s", config.numerical_hash)
 
 
