@@ -1,5 +1,6 @@
 """Every link inside the built book leads somewhere."""
 
+import functools
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -9,13 +10,15 @@ import pytest
 pytestmark = pytest.mark.book
 
 
+@functools.cache
+def parsed(path):
+    return bs4.BeautifulSoup(path.read_text("utf-8"), "html.parser")
+
+
 def broken_links(html):
     """Links, images, scripts and styles of the pages that lead to nothing."""
     paths = [path for path in sorted(html.rglob("*.html")) if "_static" not in path.parts]
-    pages = {
-        path.resolve(): bs4.BeautifulSoup(path.read_text("utf-8"), "html.parser")
-        for path in paths
-    }
+    pages = {path.resolve(): parsed(path) for path in paths}
     names = {
         path: {tag["id"] for tag in page.find_all(id=True)}
         | {tag["name"] for tag in page.find_all("a", attrs={"name": True})}
@@ -44,7 +47,7 @@ def test_links_lead_somewhere(book):
 
 def test_no_name_stands_twice_on_a_page(book):
     for path in book.pages:
-        page = bs4.BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        page = parsed(path)
         ids = [tag["id"] for tag in page.find_all(id=True)]
         assert len(ids) == len(set(ids)), [i for i in ids if ids.count(i) > 1]
 
