@@ -30,7 +30,18 @@ settings.load_profile("pve")
 # Files of tests in the order in which they start; the others follow. The book is built
 # first, in one process while the other goes on; what reads it comes when it is there; and
 # the long ones come early, so that both processes end at about the same time.
-FIRST = ("test_book", "test_runner", "test_command_line", "test_baselines", "test_bellman")
+FIRST = (
+    "test_book",
+    "test_runner",
+    "test_cluster",
+    "test_quick",
+    "test_command_line",
+    "test_muzero",
+    "test_pages",
+    "test_papermill",
+    "test_baselines",
+    "test_bellman",
+)
 
 
 def pytest_collection_modifyitems(items):
