@@ -8,9 +8,10 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from pve.checks import check_seed, parse_integer
+from pve.checks import check_preset, check_seed, parse_integer
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.experiments.settings import Config
 from pve.threads import settle_threads
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Proper value equivalence: the experiments of Grimm et al. (2021).",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    integer = _argument(parse_integer)
     for name, experiment in EXPERIMENTS.items():
         command = commands.add_parser(
             name,
@@ -67,7 +69,6 @@ def _parser() -> argparse.ArgumentParser:
                 metavar=option.metavar,
                 help=option.help,
             )
-        integer = _argument(parse_integer)
         command.add_argument("--runs", type=integer, metavar="N", help="runs of each kind")
         command.add_argument("--steps", type=integer, metavar="N", help="of training")
         command.add_argument("--batch", type=integer, metavar="N", help="pairs in a batch")
@@ -120,6 +121,18 @@ def _parser() -> argparse.ArgumentParser:
                 metavar="RUN",
                 help="train these runs again and compare, such as diameter/order=30/run=7",
             )
+    muzero = commands.add_parser(
+        "muzero",
+        help="train latent-model agents on Four Rooms",
+        description="Train latent-model agents on Four Rooms, plainly and with values of "
+        "past policies, and write all measures to a file.",
+    )
+    muzero.add_argument("file", metavar="OUT.nc", help="the file to write")
+    muzero.add_argument("--preset", default="quick", help="as of the experiments")
+    muzero.add_argument("--seed", default="0", help="an integer ≥ 0 (0)")
+    muzero.add_argument(
+        "--runs", type=integer, metavar="N", help="agents, instead of the preset's"
+    )
     bench = commands.add_parser("bench", help="measure speed against the plain way")
     bench.add_argument(
         "--repeats", type=_argument(parse_integer), default=5, help="medians of so many (5)"
@@ -257,10 +270,33 @@ def _verify(arguments: argparse.Namespace) -> int:
     return EXIT_FAILED if problems else 0
 
 
+def _muzero(arguments: argparse.Namespace) -> int:
+    from pve.muzero.agent import PRESETS
+    from pve.muzero.study import run
+    from pve.runs.store import make_folder, write_dataset
+
+    seed, out = _seed(arguments.seed), Path(arguments.file)
+    settings = PRESETS[check_preset(arguments.preset)]
+    if arguments.runs is not None:
+        settings = dataclasses.replace(settings, runs=arguments.runs)
+    make_folder(out.absolute().parent)
+    measures = run(seed, settings)
+    write_dataset(out, measures)
+    print(f"{out}: {settings.runs} runs, {measures.attrs['seconds']:.0f} s")
+    return 0
+
+
 def _bench(arguments: argparse.Namespace) -> int:
-    from pve.benchmark.table import print_table
+    import jax
+
+    from pve.benchmark.lanes import measure, print_lanes
+    from pve.benchmark.table import TRAINING, print_table
+    from pve.worlds.gridworld import four_rooms
 
     print_table(arguments.repeats)
+    if jax.default_backend() != "cpu":
+        rows = measure(four_rooms().mdp, TRAINING, repeats=arguments.repeats)
+        print_lanes(rows, 120)
     return 0
 
 
@@ -270,6 +306,7 @@ COMMANDS = {
     "summary": _summary,
     "status": _status,
     "verify": _verify,
+    "muzero": _muzero,
     "bench": _bench,
 }
 

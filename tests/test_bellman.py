@@ -35,7 +35,7 @@ def world(seed=0):
 def test_bellman_is_the_triple_loop(mdp, seed):
     policy = stochastic_policies(seed, 1, *mdp.reward.shape)[0]
     value = np.random.default_rng(seed).normal(size=mdp.num_states)
-    got = pve.mdp.bellman(mdp, policy, value)
+    got = pve.bellman(mdp, policy, value)
     assert got.dtype == np.float64
     np.testing.assert_allclose(got, backup(mdp, policy, value), rtol=0, atol=1e-13)
 
@@ -71,7 +71,7 @@ def test_contraction_is_no_faster_than_the_discount(rooms):
     # A constant shift shrinks by exactly γ, so the rate cannot be improved on.
     value = np.zeros(104)
     policy = np.full((104, 4), 0.25)
-    shift = pve.mdp.bellman(rooms.mdp, policy, value + 1) - pve.mdp.bellman(
+    shift = pve.bellman(rooms.mdp, policy, value + 1) - pve.bellman(
         rooms.mdp, policy, value
     )
     np.testing.assert_allclose(shift, 0.99, rtol=1e-12)
@@ -80,10 +80,10 @@ def test_contraction_is_no_faster_than_the_discount(rooms):
 def test_bellman_broadcasts():
     mdp, policies, values = world()
     expected = [backup(mdp, policies[0], value) for value in values]
-    got = pve.mdp.bellman(mdp, policies[0], values)
+    got = pve.bellman(mdp, policies[0], values)
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-13)
     expected = [backup(mdp, policy, values[0]) for policy in policies]
-    got = pve.mdp.bellman(mdp, policies, values[0])
+    got = pve.bellman(mdp, policies, values[0])
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-13)
 
 
@@ -101,7 +101,7 @@ def test_bellman_broadcasts():
 def test_wrong_arguments_are_named(policy, value, message):
     mdp = random_mdp(0, 4, 3)
     for call in (
-        lambda: pve.mdp.bellman(mdp, policy, value),
+        lambda: pve.bellman(mdp, policy, value),
         lambda: pve.bellman_power(mdp, policy, value, 2),
         lambda: pve.ve_loss(mdp, mdp, policy, value, 1),
         lambda: pve.pve_loss(mdp, policy, value),
@@ -202,7 +202,7 @@ def loss_by(power, order):
 def power_in_turn(mdp, policies, values, order):
     """What automatic differentiation makes of ``order`` backups."""
     for _ in range(order):
-        values = pve.mdp.bellman(mdp, policies, values)
+        values = pve.bellman(mdp, policies, values)
     return values
 
 

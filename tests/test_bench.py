@@ -1,5 +1,6 @@
 """The plain way does the same work as the library: else their ratio means nothing."""
 
+import dataclasses
 import math
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import pve
-from pve.benchmark import reference, table
+from pve.benchmark import lanes, reference, table
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_exact_values_agree(rooms):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_performances_agree(rooms, compiled):
     got = reference.performance_by_value_iteration(
-        arrays(rooms), table(rooms), compiled=compiled
+        arrays(rooms), arrays(rooms), compiled=compiled
     )
     # Backups stop at changes of 1e-4, so values are within 1e-4 γ / (1 − γ), and float32.
     assert got == pytest.approx(pve.performance(rooms, rooms), abs=0.02)
@@ -63,3 +64,26 @@ def test_newton_steps_end_below_the_plain_ways_loss(rooms):
     model = table._by_newton(rooms, jax.random.key(3))
     fresh = pve.random_policies(jax.random.key(4), 200, 104, 4)
     assert pve.pve_loss(model, fresh, pve.policy_value(rooms, fresh)) < 0.02
+
+
+def test_lanes_are_measured_beside_one_run_a_core(rooms, capsys):
+    trainings = (table.Training("k = 2", 2, None, 2), table.Training("r", math.inf, 5, 2))
+    rows = list(lanes.measure(rooms, trainings, lanes=2, repeats=1, policies=60))
+    assert [row.work for row in rows] == ["k = 2", "r"]
+    for row in rows:
+        assert all(0 < number < math.inf for number in row[1:])
+    lanes.print_lanes(iter(rows), 2)
+    out = capsys.readouterr().out
+    assert out.count("\n| k = 2 | ") == 1
+    assert "cpu: 2 runs in a program" in out
+
+
+def test_the_step_that_is_measured_in_lanes_is_the_loops(rooms):
+    """What is timed is what is trained: the same losses, to rounding."""
+    training = table.Training("k = 3", 3, None, 4)
+    state, problem = lanes._posed(rooms, training, 60)
+    states, problems = lanes._in_lanes(state, problem, 2)
+    found = lanes.advance_lanes(states, problems, 4)[1]
+    key = jax.random.fold_in(problem.key, 1)
+    alone = lanes.advance(state, dataclasses.replace(problem, key=key), 4)[1]
+    np.testing.assert_allclose(found[1], alone, rtol=1e-4)

@@ -156,7 +156,8 @@ def test_nothing_but_the_roof_knows_the_book():
 def test_the_test_of_directions_sees_every_kind_of_import(tmp_path):
     path = tmp_path / "module.py"
     path.write_text(
-        "import pve.runs.store\nfrom pve import plots\nfrom pve.mdp.core import MDP\n"
+        "import pve.runs.store\nfrom pve.figures import drawing\n"
+        "from pve.mdp.core import MDP\n"
         "def late():\n    from pve.engines.dispatch import run_experiment\n"
         "import numpy\nfrom os import path\n"
     )

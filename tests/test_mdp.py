@@ -184,7 +184,7 @@ def test_vmap_over_stacked_mdps():
     policies = stochastic_policies(0, 4)
     values = np.random.default_rng(0).normal(size=(4, 3))
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)
-    got = jax.vmap(pve.mdp.bellman)(stacked, policies, values)
+    got = jax.vmap(pve.bellman)(stacked, policies, values)
     for world, policy, value, result in zip(worlds, policies, values, got, strict=True):
         np.testing.assert_allclose(
             result, backups(world, policy, value, 1), rtol=0, atol=1e-5
@@ -198,7 +198,7 @@ def test_grad_goes_through_every_leaf(leaf):
     leaves = {name: getattr(mdp, name) for name in ("reward", "transition", "discount")}
 
     def total(x):
-        return (pve.mdp.bellman(pve.MDP(**{**leaves, leaf: x}), policy, value) ** 2).sum()
+        return (pve.bellman(pve.MDP(**{**leaves, leaf: x}), policy, value) ** 2).sum()
 
     def total_by_loops(x):
         world = type("World", (), {**leaves, leaf: x})

@@ -22,7 +22,7 @@ from oracles import (
 
 import pve
 from pve import muzero
-from pve.muzero.__main__ import main
+from pve.cli import main
 from pve.runs import store
 
 SHIPPED = ROOT / "book" / "data" / "muzero-standard.nc"
@@ -333,7 +333,7 @@ def test_agent_learns_a_tiny_world():
 def test_command_writes_what_the_book_reads(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(muzero.PRESETS, "smoke", TINY)
     out = tmp_path / "folder" / "summary.nc"
-    assert main([str(out), "--preset", "smoke", "--seed", "5"]) == 0
+    assert main(["muzero", str(out), "--preset", "smoke", "--seed", "5"]) == 0
     found = muzero.load(out)
     assert muzero.settings_of(found) == TINY
     assert found.attrs["seed"] == 5
@@ -342,7 +342,7 @@ def test_command_writes_what_the_book_reads(tmp_path, monkeypatch, capsys):
     assert np.isfinite(found.k_error).all()
     again = muzero.load_or_run(out, 5, TINY)  # nothing is trained twice
     assert again.identical(found)
-    assert main([str(out), "--seed", "-1"]) == 2
+    assert main(["muzero", str(out), "--seed", "-1"]) == 2
     assert "legal" in capsys.readouterr().err
 
 

@@ -31,7 +31,7 @@ from pve.runs import attempt, recorder, store
 from pve.runs.folders import OtherConfiguration, RunFolder
 from pve.runs.plan import make_plan
 from pve.training import loop
-from pve.training.objective import Proper
+from pve.training.objective import OrderK, Proper
 from pve.worlds.by_name import make_environment
 
 ONE = dataclasses.replace(TINY["diameter"], orders=(math.inf,), runs=1)
@@ -147,7 +147,8 @@ def test_capacity_shares_its_data_across_ranks_alone():
     }
 
     def data(mode, rank, run):
-        return [np.asarray(x) for x in jobs[f"mode={mode}/rank={rank}/run={run}"].data]
+        job = jobs[f"mode={mode}/rank={rank}/run={run}"]
+        return [np.asarray(x) for x in job.problem.data]
 
     first = data("stochastic", 2, 0)
     assert first[0].shape == (50, 104, 4)
@@ -155,7 +156,7 @@ def test_capacity_shares_its_data_across_ranks_alone():
         np.testing.assert_array_equal(x, y)
     for other in (data("stochastic", 2, 1), data("deterministic", 2, 0)):
         assert not np.array_equal(first[0], other[0])
-    keys = [str(jobs[name].key) for name in jobs]
+    keys = [str(job.problem.key) for job in jobs.values()]
     assert len(set(keys)) == len(keys)  # batches differ, between ranks too
 
 
@@ -194,6 +195,7 @@ def test_interrupted_runs_end_with_the_same_bits(
 ):
     # Chunks of 5 steps end between snapshots and between recorded losses, too.
     monkeypatch.setattr(Proper, "chunk", 5)
+    monkeypatch.setattr(OrderK, "chunk", 5)
     small = {"diameter": {}, "capacity": {"ranks": (2,), "modes": ("stochastic",)}}
     config = dataclasses.replace(TINY[experiment], runs=1, **small[experiment])
     for chunks in (1, 4):
@@ -495,7 +497,7 @@ def test_full_disk_is_said_before_the_start(tmp_path, monkeypatch):
     ],
 )
 def test_illegal_arguments_leave_no_folder(tmp_path, arguments, error, message):
-    given = {"experiment": "diameter", "config": ONE, "seed": 0, **arguments}
+    given = {"experiment": "diameter", "settings": ONE, "seed": 0, **arguments}
     with pytest.raises(error, match=message):
         run_experiment(data_dir=tmp_path / "data", **given)
     assert not (tmp_path / "data").exists()
@@ -556,8 +558,9 @@ def test_loss_that_is_no_number_fails_the_run(tmp_path, monkeypatch):
 
     def prepare(*arguments):
         job = original(*arguments)
-        broken = job.data._replace(targets=job.data.targets.at[:].set(jnp.nan))
-        return job._replace(data=broken)
+        data = job.problem.data
+        broken = data._replace(targets=data.targets.at[:].set(jnp.nan))
+        return job._replace(problem=dataclasses.replace(job.problem, data=broken))
 
     monkeypatch.setattr(diameter, "prepare", prepare)
     report = compute(tmp_path, config=ONE)

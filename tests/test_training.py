@@ -123,7 +123,7 @@ def test_first_step_is_adams(data):
         def loss(params):
             policies, values, targets = batch
             bound = MODEL.bind(params, 0.8)
-            got = pve.mdp.bellman(bound, policies, values)
+            got = pve.bellman(bound, policies, values)
             return ((got - targets) ** 2).sum(-1).mean()
 
         exact = jax.tree.map(lambda x: jnp.asarray(np.asarray(x, float)), state.params)
@@ -272,7 +272,11 @@ def test_error_in_one_thread_is_raised():
         ({"learning_rate": True}, ValueError, "learning_rate is True; legal"),
         ({"learning_rate": math.inf}, ValueError, "learning_rate is inf; legal"),
         ({"learning_rate": math.nan}, ValueError, "learning_rate is nan; legal"),
-        ({"decay": "linear"}, ValueError, "decay is 'linear'; legal are constant, cosine"),
+        (
+            {"decay": "linear"},
+            ValueError,
+            "decay is 'linear'; legal are 'constant', 'cosine'",
+        ),
     ],
 )
 def test_illegal_recipes(arguments, error, message):

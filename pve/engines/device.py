@@ -70,7 +70,7 @@ class Device:
         Raises:
           ValueError: that many do not fit the device's memory.
         """
-        fitting = int(SHARE * self.memory() / lane_bytes(plan))
+        fitting = fitting_lanes(plan, self.memory())
         if fitting < 1:
             raise ValueError(
                 f"a run needs {lane_bytes(plan) / SHARE / 1e9:.1f} GB of the device's "
@@ -80,11 +80,12 @@ class Device:
         begun = lanes_of(plan.folder.identity()) if plan.folder.manifest.exists() else None
         wanted = self.lanes or begun
         if wanted is None:
-            return min(fitting, plan.settings.runs)
-        if wanted > fitting:
+            return fitting
+        most = most_lanes(plan, self.memory())
+        if wanted > most:
             raise ValueError(
                 f"lanes is {wanted}; legal with {self.memory() / 1e9:.1f} GB of memory are "
-                f"1 … {fitting}"
+                f"1 … {most}"
             )
         return wanted
 
@@ -306,6 +307,16 @@ class _Group:
                 assert lane.recorder is not None
                 lane.recorder.checkpoint(jax.tree.map(lambda x, i=lane.index: x[i], host))
                 self._end(lane, End("stopped"))
+
+
+def most_lanes(plan: Plan, memory: int) -> int:
+    """How many lanes of a plan's runs fit so many bytes of a device's memory."""
+    return int(SHARE * memory / lane_bytes(plan))
+
+
+def fitting_lanes(plan: Plan, memory: int) -> int:
+    """The number of lanes where none is asked for: no more than there are runs."""
+    return min(most_lanes(plan, memory), plan.settings.runs)
 
 
 def lane_bytes(plan: Plan) -> int:

@@ -39,6 +39,19 @@ OPTIONS = (
     Option("ranks", parse_integer, "D", "1 … S (the preset's are shares of S = 104)"),
 )
 FIGURES = "pve.figures.capacity"
+# What was published: mean true values of the plans with their standard errors over ten
+# seeds, read off the figure in the authors' notebook; NaN where no error can be read.
+PUBLISHED = {
+    "deterministic": {20: (69.5, 1.2), 30: (71.8, math.nan)},
+    "stochastic": {
+        20: (29.0, 8.0),
+        30: (36.0, 8.0),
+        40: (48.0, 7.0),
+        50: (63.0, 4.0),
+        60: (71.5, 0.5),
+        70: (72.7, math.nan),
+    },
+}
 PRESET_STATES = 104  # of Four Rooms, which the presets' ranks are made for
 
 

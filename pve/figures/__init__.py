@@ -4,9 +4,13 @@ Each function takes what `pve.load` returns and gives a figure that says under i
 seed and how many runs it shows. The chapters and ``python -m pve figures`` draw the same.
 """
 
-from pve.book.sliders import cloud_slides, lazy_slides, rank_slides
-from pve.book.text import settings
-from pve.figures.capacity import capacity, capacity_loss, improvement, rank_errors
+from pve.figures.capacity import (
+    capacity,
+    capacity_loss,
+    improvement,
+    over_training,
+    rank_errors,
+)
 from pve.figures.captions import digits, provenance, source_of_run
 from pve.figures.diameter import clouds, diameters, flatness, progress, ranges, spreads
 from pve.figures.model_on_map import (
@@ -22,7 +26,6 @@ from pve.figures.save import save_figures
 __all__ = [
     "capacity",
     "capacity_loss",
-    "cloud_slides",
     "clouds",
     "corner",
     "diameters",
@@ -30,15 +33,13 @@ __all__ = [
     "flatness",
     "imagined",
     "improvement",
-    "lazy_slides",
     "next_states",
+    "over_training",
     "progress",
     "provenance",
     "ranges",
     "rank_errors",
-    "rank_slides",
     "save_figures",
-    "settings",
     "source_of_run",
     "spreads",
     "total_variation",

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from pve.experiments.capacity import PUBLISHED
 from pve.figures import drawing, style
 from pve.figures.captions import outside_legend, provenance, sign
 
@@ -61,6 +63,38 @@ def capacity(results: xr.Dataset) -> Figure:
     _rank_ticks(ax, final["rank"].values)
     outside_legend(figure, ax, 2)
     return sign(figure, provenance(results) + "; dots: single runs")
+
+
+def over_training(results: xr.Dataset, rank: int) -> Figure:
+    """Performance against training steps, run by run, beside what was published.
+
+    Args:
+      results: with at least one finished run of the rank.
+      rank: which models.
+    """
+    modes = results.mode.values
+    figure, axes = style.new_figure(
+        1, len(modes), figsize=(7.2, 3.6), sharey=True, squeeze=False
+    )
+    for ax, mode in zip(axes[0], modes, strict=True):
+        runs = results.performance.sel(mode=mode, rank=rank).dropna("run")
+        color, steps = style.MODE_COLORS[mode], runs.step.values
+        ax.plot(steps, runs.transpose("step", "run"), color=color, lw=0.8, alpha=0.6)
+        ax.plot(steps, runs.median("run"), color=color, lw=2.4)
+        ax.axhline(results.attrs["optimal_performance"], ls="--", color=style.GREY, lw=1)
+        published = PUBLISHED[mode].get(rank)
+        if published is not None:
+            mean, error = published
+            ax.errorbar(
+                steps[-1], mean, error, fmt="D", ms=5, capsize=4, color=style.BLACK,
+                label="published: mean ± standard error", zorder=5, clip_on=False,
+            )  # fmt: skip
+            ax.legend(loc="lower left", fontsize=8)
+        ax.set(title=f"{mode} policies", xlabel="training steps", ylim=(0, None))
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+    axes[0, 0].set_ylabel("mean true value of the plan")
+    return sign(figure, f"rank {rank}; {provenance(results)}{SEEDS}")
 
 
 def _rank_ticks(ax: Any, ranks: Any) -> None:

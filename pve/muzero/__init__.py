@@ -2,7 +2,7 @@
 
 All measures of a preset are written to a file by
 
-    python -m pve.muzero OUT.nc --preset standard
+    python -m pve muzero OUT.nc --preset standard
 """
 
 from pve.muzero.agent import (

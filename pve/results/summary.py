@@ -106,7 +106,7 @@ def first_losses(summary: xr.Dataset, steps: int, **coordinates: Any) -> np.ndar
       The recorded losses anew, ``[steps / log_every]``: those of the summary on an equal
       machine, and nearly those on another.
     """
-    plan = plan_again(summary.attrs, "")
+    plan = plan_again(summary.attrs, ".")
     task = Task(tuple(coordinates.items()), 1)
     losses: list[float] = []
     with threads.linear_algebra():

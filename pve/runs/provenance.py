@@ -40,9 +40,9 @@ VERSIONED = ("jax", "jaxlib", "numpy", "optax", "scipy")
 _MODULES = ("8a17c93904bf8792", "e2aaa2c8f65fb1c9", "e6880d30e89cf1ab")
 _MODULES_MUZERO = ("53e4daa161408fad", "743b94ea6da7c409", "23dc831bb8b1e886")
 LINEAGE: dict[str, tuple[str, ...]] = {
-    "cc6bf0fbb7f57088": _MODULES,  # diameter
-    "b186c18906f651af": _MODULES,  # capacity
-    "a50df89c390e37c7": _MODULES_MUZERO,  # MuZero's study
+    "0698f656eb60860c": _MODULES,  # diameter
+    "f06fe6851eef3df8": _MODULES,  # capacity
+    "dea8c310de459059": _MODULES_MUZERO,  # MuZero's study
 }
 
 
