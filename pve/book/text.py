@@ -1,4 +1,4 @@
-"""What several chapters say in the same words: tables of settings."""
+"""What several chapters say in the same way: numbers in prose, tables of settings."""
 
 from __future__ import annotations
 
@@ -21,6 +21,19 @@ SETTINGS = {
     "decay": "its schedule",
     "every": "steps between two snapshots or evaluations",
 }
+
+
+def tell(name: str, value: Any) -> None:
+    """Give the prose of a page a value: ``{glue:text}`name:.2f` `` shows it.
+
+    Args:
+      name: what the prose calls it; begins with the chapter's short name.
+      value: a number or a text. Numbers of NumPy and JAX become Python's, which all
+        formats know.
+    """
+    from myst_nb import glue  # only a page needs it
+
+    glue(name, value.item() if hasattr(value, "item") else value, display=False)
 
 
 def settings(ours: Config, papers: Config) -> str:
