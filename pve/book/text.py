@@ -1,8 +1,9 @@
-"""What several chapters say in the same way: numbers in prose, tables of settings."""
+"""What several chapters say in the same way: numbers in prose, and tables."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pve.experiments.settings import Config
@@ -36,6 +37,44 @@ def tell(name: str, value: Any) -> None:
     glue(name, value.item() if hasattr(value, "item") else value, display=False)
 
 
+_RULES = {"l": "---", "r": "--:"}
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> str:
+    """A table in Markdown.
+
+    Cells may hold Markdown and mathematics, but no vertical bar: nothing is escaped.
+
+    Args:
+      header: the columns' titles.
+      rows: the cells of each row, as many as there are titles.
+      align: a letter for each column, ``l`` for left and ``r`` for right; if empty, all
+        are left.
+
+    Raises:
+      ValueError: a row or the alignment has another number of columns than the header.
+
+    >>> print(table(["", "states"], [["Taxi", 500], ["Four Rooms", 104]], align="lr"))
+    | | states |
+    |---|--:|
+    | Taxi | 500 |
+    | Four Rooms | 104 |
+    """
+    align = align or "l" * len(header)
+    if len(align) != len(header) or not set(align) <= set(_RULES):
+        raise ValueError(f"align is {align!r}; legal are {len(header)} letters, l or r")
+    lines = [_line(header), "|" + "".join(f"{_RULES[letter]}|" for letter in align)]
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"a row is {row}; legal are {len(header)} cells")
+        lines.append(_line(row))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[Any]) -> str:
+    return "|" + "".join(f" {text} |" if text else " |" for text in map(str, cells))
+
+
 def settings(ours: Config, papers: Config) -> str:
     """Two settings of an experiment side by side, a table in Markdown.
 
@@ -43,13 +82,13 @@ def settings(ours: Config, papers: Config) -> str:
       ours: the setting of a page.
       papers: the setting to compare it with.
     """
-    rows = ["| | the paper | this page |", "|---|---|---|"]
+    rows = []
     for field, meaning in SETTINGS.items():
         if hasattr(ours, field):
             texts = [_setting(getattr(config, field)) for config in (papers, ours)]
             mark = "" if texts[0] == texts[1] else "**"
-            rows.append(f"| {meaning} | {texts[0]} | {mark}{texts[1]}{mark} |")
-    return "\n".join(rows)
+            rows.append([meaning, texts[0], f"{mark}{texts[1]}{mark}"])
+    return table(["", "the paper", "this page"], rows)
 
 
 def _setting(value: Any) -> str:
