@@ -28,6 +28,10 @@ from pve.runs.folders import numerical_code
 
 # Larger results than a build computes; `python -m pve summary` and `bench` write them.
 SHIPPED = provenance.PACKAGE.parent / "book" / "data"
+_NOT_INSTALLED = (
+    "the book's data are not part of an installed package (a clone of the repository has "
+    "them)"
+)
 # What IPython itself puts into a fresh notebook's namespace.
 _SHELL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
 
@@ -74,8 +78,17 @@ def _draw_vectors() -> None:
 
 
 def data_folder(seed: int, preset: str) -> Path:
-    """Where the book keeps the results of a seed and a preset."""
+    """Where the book keeps the results of a seed and a preset.
+
+    Raises:
+      ValueError: a seed or preset is not legal, or the package is installed without the
+        book and ``PVE_RESULTS`` names no folder.
+    """
     root = os.environ.get("PVE_RESULTS")
+    if not root and not SHIPPED.is_dir():
+        raise ValueError(
+            f"PVE_RESULTS names no folder, and {_NOT_INSTALLED}; legal is a folder's name"
+        )
     base = Path(root) if root else provenance.PACKAGE.parent / "_build" / "results"
     codes = {name: numerical_code(name) for name in EXPERIMENTS}
     made_by = store.digest({**codes, **provenance.versions()})
@@ -119,7 +132,28 @@ def shipped(name: str, folder: str = "standard") -> xr.Dataset:
 
     Returns:
       What `pve.results.summary.load_summary` gives, marked as shipped.
+
+    Raises:
+      FileNotFoundError: there is no such folder, as in an installed package.
     """
-    loaded = summary.load_summary(SHIPPED / folder, name)
+    loaded = summary.load_summary(shipped_file(folder), name)
     loaded.attrs["preset"] = f"{folder} (shipped)"
     return loaded
+
+
+def shipped_file(name: str) -> Path:
+    """A file or folder of what is shipped with the book.
+
+    Args:
+      name: its name in ``book/data``.
+
+    Raises:
+      FileNotFoundError: it is not there, as in an installed package.
+    """
+    if not SHIPPED.is_dir():
+        raise FileNotFoundError(f"there is no {name!r}: {_NOT_INSTALLED}")
+    path = SHIPPED / name
+    if not path.exists():
+        names = ", ".join(sorted(each.name for each in SHIPPED.iterdir()))
+        raise FileNotFoundError(f"{name!r} is not shipped; legal are {names}")
+    return path

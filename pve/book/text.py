@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import xarray as xr
+
 from pve.experiments.settings import Config
 
 SETTINGS = {
@@ -35,6 +37,32 @@ def tell(name: str, value: Any) -> None:
     from myst_nb import glue  # only a page needs it
 
     glue(name, value.item() if hasattr(value, "item") else value, display=False)
+
+
+def tell_size(prefix: str, results: xr.Dataset) -> None:
+    """Give the prose how large an experiment was.
+
+    Args:
+      prefix: what the names begin with; ``-seed``, ``-runs`` (of each kind), ``-steps``
+        and ``-hours`` (of all runs together) follow.
+      results: of the experiment.
+    """
+    facts = results.attrs
+    tell(f"{prefix}-seed", facts["seed"])
+    tell(f"{prefix}-runs", results.sizes["run"])
+    tell(f"{prefix}-steps", f"{facts['steps']:,}")
+    tell(f"{prefix}-hours", f"{facts['seconds'] / 3600:.1f}")
+
+
+def power_of_ten(number: float) -> str:
+    """A number to one digit, as a multiple of a power of ten.
+
+    >>> power_of_ten(0.00032)
+    '3 · 10⁻⁴'
+    """
+    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    mantissa, exponent = f"{number:.0e}".split("e")
+    return f"{mantissa} · 10{str(int(exponent)).translate(raised)}"
 
 
 _RULES = {"l": "---", "r": "--:"}
