@@ -1,5 +1,6 @@
 """What the documents tell a reader to type exists, and their links lead somewhere."""
 
+import importlib
 import re
 import shlex
 
@@ -109,3 +110,14 @@ def test_links_lead_somewhere(document):
         ):
             dead.append(target)
     assert dead == []
+
+
+def test_the_reference_lists_what_there_is():
+    text = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    listed = re.findall(r"automodule:: (\S+)(?:\n   :members:([^\n]*))?", text)
+    assert len(listed) > 40
+    assert len({module for module, _ in listed}) == len(listed)
+    for module, members in listed:
+        found = importlib.import_module(module)
+        for member in filter(None, map(str.strip, members.split(","))):
+            assert getattr(found, member).__module__ == module, f"{module}.{member}"

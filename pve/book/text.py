@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 def tell(name: str, value: Any) -> None:
-    """Give the prose of a page a value: ``{glue:text}`name:.2f` `` shows it.
+    """Give the prose of a page a value, which its role ``glue:text`` shows.
 
     Args:
       name: what the prose calls it; begins with the chapter's short name.

@@ -133,13 +133,14 @@ class ExperimentFolder:
         """Make the folder, or check that it holds this configuration.
 
         Returns:
-          The identity that the folder's runs are recorded with: the wanted one, or the one
+          The identity that the folder's runs are recorded with; the wanted one, or the one
           that the folder was begun with where that is of an earlier format or code.
 
         Raises:
-          OtherConfiguration: it holds another one; the message names what differs.
+          pve.runs.folders.OtherConfiguration: it holds another one; the message names
+            what differs.
           ValueError: the folder cannot be written.
-          store.CorruptFile: the manifest is damaged.
+          pve.runs.store.CorruptFile: the manifest is damaged.
         """
         store.make_folder(self.path)
         with store.locked(self.path / ".lock", wait=True):
@@ -165,7 +166,7 @@ class ExperimentFolder:
 
         Raises:
           ValueError: there is no such folder.
-          store.CorruptFile: the manifest was edited or damaged.
+          pve.runs.store.CorruptFile: the manifest was edited or damaged.
         """
         if not self.manifest.exists():
             raise ValueError(
@@ -327,8 +328,8 @@ class RunFolder:
         """Write the curves, then the record, and drop what only a run on its way needs.
 
         Raises:
-          store.CorruptFile: a shard was damaged since it was written; it is dropped with
-            the checkpoints, so that running again computes the run anew.
+          pve.runs.store.CorruptFile: a shard was damaged since it was written; it is
+            dropped with the checkpoints, so that running again computes the run anew.
         """
         checksums = {"curves.nc": store.write_dataset(self.path / "curves.nc", curves)}
         for name in shards:

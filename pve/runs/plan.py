@@ -71,7 +71,7 @@ class Plan:
         """The plan with its folder made, or checked to hold this configuration.
 
         Raises:
-          OtherConfiguration: the folder holds another one.
+          pve.runs.folders.OtherConfiguration: the folder holds another one.
           ValueError: the folder cannot be written.
         """
         found = self.folder.claim(self.identity)

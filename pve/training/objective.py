@@ -27,7 +27,7 @@ class Objective(Protocol):
 
     @property
     def chunk(self) -> int:
-        """Steps in a chunk: at most half a second of work at Four Rooms' size."""
+        """Steps in a chunk, at most half a second of work at Four Rooms' size."""
 
     def loss(
         self, model: Model, params: Any, discount: float, batch: Any, env: Any
