@@ -177,7 +177,9 @@ def test_four_rooms_has_no_idle_state(rooms):
 def test_stakes_against_loops():
     world = random_mdp(3, STATES, 3)
     policies = stochastic_policies(3, 2, STATES, 3)
-    for policy, found in zip(policies, exact_class.stakes(world, policies), strict=True):
+    for policy, found in zip(
+        policies, exact_class.action_gaps(world, policies), strict=True
+    ):
         value = long_run_value(world, policy)
         for s, b in np.ndindex(STATES, 3):
             q = world.reward[s, b] + 0.9 * world.transition[s, b] @ value

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from pve.book.slides import Slides, spaced
 from pve.equivalence.lazy import LazyLine
 from pve.figures import drawing, style
-from pve.figures.captions import provenance, sign
+from pve.figures.captions import sign, source_line
 from pve.figures.model_on_map import TRAJECTORY_LENGTH, corner
 from pve.keys import stream
 from pve.mdp.core import MDP
@@ -51,7 +51,7 @@ def cloud_slides(results: xr.Dataset, moments: int = 21) -> Slides:
             f"{style.order_label(order)}, step {steps[moment]:,}: spread {spread:.1f}, "
             f"plans {plans:.2f}"
         )
-        return sign(figure, f"{provenance(results)}".replace(", Adam", ",\nAdam"))
+        return sign(figure, f"{source_line(results)}".replace(", Adam", ",\nAdam"))
 
     return Slides(
         draw,
@@ -102,7 +102,7 @@ def rank_slides(
             figure,
             f"rank {rank}, {mode} policies: loss {reached:.3g}, the plan covers "
             f"{plan:.0%} of the way\nrun 0; 600 trajectories of {TRAJECTORY_LENGTH} moves; "
-            f"{provenance(results)}".replace(", Adam", ",\nAdam"),
+            f"{source_line(results)}".replace(", Adam", ",\nAdam"),
         )
 
     return Slides(

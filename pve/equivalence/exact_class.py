@@ -89,8 +89,8 @@ def values_by_pair(policies: Array, values: Array) -> np.ndarray:
     return values[rows]
 
 
-def stakes(mdp: MDP, policies: Array) -> np.ndarray:
-    """What is at stake in each state: how much one step off a policy can change.
+def action_gaps(mdp: MDP, policies: Array) -> np.ndarray:
+    """How much one step off a policy can change its value, state by state.
 
     Args:
       mdp: the environment.
@@ -121,7 +121,7 @@ def point_certificate(mdp: MDP, policies: Array) -> np.ndarray:
       rounding, some 1e-12) means a point.
     """
     policies = np.asarray(policies, np.float64)
-    at_stake = stakes(mdp, policies)
+    at_stake = action_gaps(mdp, policies)
     size = np.abs(policy_value(mdp, policies)).max(-1, keepdims=True)
     at_stake = at_stake / np.maximum(size, 1e-300)
     num_states = at_stake.shape[-1]

@@ -11,7 +11,7 @@ from pve.figures.capacity import (
     over_training,
     rank_errors,
 )
-from pve.figures.captions import digits, provenance, source_of_run
+from pve.figures.captions import digits, source_line, source_of_run
 from pve.figures.diameter import clouds, diameters, flatness, progress, ranges, spreads
 from pve.figures.model_on_map import (
     corner,
@@ -36,10 +36,10 @@ __all__ = [
     "next_states",
     "over_training",
     "progress",
-    "provenance",
     "ranges",
     "rank_errors",
     "save_figures",
+    "source_line",
     "source_of_run",
     "spreads",
     "total_variation",

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from pve.experiments.capacity import PUBLISHED
 from pve.figures import drawing, style
-from pve.figures.captions import outside_legend, provenance, sign
+from pve.figures.captions import outside_legend, sign, source_line
 
 SEEDS = "; thin: single runs, thick: medians"
 
@@ -62,7 +61,7 @@ def capacity(results: xr.Dataset) -> Figure:
     ax.set(xlabel="rank of the model", ylabel="mean true value of the model's policy")
     _rank_ticks(ax, final["rank"].values)
     outside_legend(figure, ax, 2)
-    return sign(figure, provenance(results) + "; dots: single runs")
+    return sign(figure, source_line(results) + "; dots: single runs")
 
 
 def over_training(results: xr.Dataset, rank: int) -> Figure:
@@ -80,7 +79,7 @@ def over_training(results: xr.Dataset, rank: int) -> Figure:
         runs = results.performance.sel(mode=mode, rank=rank).dropna("run")
         color, steps = style.MODE_COLORS[mode], runs.step.values
         ax.plot(steps, runs.transpose("step", "run"), color=color, lw=0.8, alpha=0.6)
-        ax.plot(steps, runs.median("run"), color=color, lw=2.4)
+        ax.plot(steps, runs.mean("run"), color=color, lw=2.4)
         ax.axhline(results.attrs["optimal_performance"], ls="--", color=style.GREY, lw=1)
         published = PUBLISHED[mode].get(rank)
         if published is not None:
@@ -89,12 +88,13 @@ def over_training(results: xr.Dataset, rank: int) -> Figure:
                 steps[-1], mean, error, fmt="D", ms=5, capsize=4, color=style.BLACK,
                 label="published: mean ± standard error", zorder=5, clip_on=False,
             )  # fmt: skip
-            ax.legend(loc="lower left", fontsize=8)
         ax.set(title=f"{mode} policies", xlabel="training steps", ylim=(0, None))
+        ax.set_xticks([0, steps[-1] // 2, steps[-1]])
         ax.xaxis.set_major_formatter("{x:,.0f}")
-        ax.xaxis.set_major_locator(MaxNLocator(4))
     axes[0, 0].set_ylabel("mean true value of the plan")
-    return sign(figure, f"rank {rank}; {provenance(results)}{SEEDS}")
+    outside_legend(figure, axes[0, -1], 1)
+    source = source_line(results).replace(", Adam", ",\nAdam")
+    return sign(figure, f"rank {rank}; {source}; thin: single runs, thick: their mean")
 
 
 def _rank_ticks(ax: Any, ranks: Any) -> None:
@@ -110,7 +110,7 @@ def capacity_loss(results: xr.Dataset) -> Figure:
     _draw_ranks(final, ax)
     ax.set(ylabel="PVE loss at the end", yscale="log")
     outside_legend(figure, ax, 2)
-    return sign(figure, provenance(results) + SEEDS)
+    return sign(figure, source_line(results) + SEEDS)
 
 
 def rank_errors(
@@ -131,7 +131,7 @@ def rank_errors(
         ax.set(title=name, ylim=(0, None))
     axes[0].set_ylabel("root mean square")
     outside_legend(figure, axes[0], 2)
-    return sign(figure, provenance(results) + SEEDS)
+    return sign(figure, source_line(results) + SEEDS)
 
 
 def _draw_ranks(measure: xr.DataArray, ax: Any) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pve.figures import style
 
 
-def provenance(results: xr.Dataset) -> str:
+def source_line(results: xr.Dataset) -> str:
     """What a figure says of its data: preset if known, seed, runs, steps, schedule."""
     facts = results.attrs
     preset = f"preset {facts['preset']}, " if "preset" in facts else ""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from pve.figures import drawing, style
-from pve.figures.captions import outside_legend, provenance, sign, source_of_run
+from pve.figures.captions import outside_legend, sign, source_line, source_of_run
 from pve.figures.model_on_map import imagined, transitions
 from pve.results.components import unconverged
 from pve.results.load import load_model
@@ -41,7 +41,7 @@ def diameters(results: xr.Dataset) -> Figure:
     )  # fmt: skip
     drawing.draw_diameters(orders, results.spread.isel(step=-1).values, hollow, axes[1])
     axes[1].set_title("spread: RMS distance\nbetween two models")
-    return sign(figure, provenance(results) + "; hollow: still moving at the end")
+    return sign(figure, source_line(results) + "; hollow: still moving at the end")
 
 
 def spreads(results: xr.Dataset) -> Figure:
@@ -63,7 +63,7 @@ def spreads(results: xr.Dataset) -> Figure:
     axes[1].xaxis.set_minor_formatter(NullFormatter())  # they would overlap
     axes[0].xaxis.set_major_locator(MaxNLocator(4))
     outside_legend(figure, axes[0], len(results.order))
-    return sign(figure, provenance(results) + "; right: dots mark the end of training")
+    return sign(figure, source_line(results) + "; right: dots mark the end of training")
 
 
 def _loss_at_steps(results: xr.Dataset) -> xr.DataArray:
@@ -83,7 +83,7 @@ def progress(results: xr.Dataset) -> Figure:
     axes[1].set(xlabel="training step", ylabel="performance (0: uniform, 1: optimal)")
     axes[1].axhline(1, color=style.GREY, ls="--", lw=1)
     outside_legend(figure, axes[0], len(results.order))
-    return sign(figure, provenance(results) + "; thin: single runs, thick: medians")
+    return sign(figure, source_line(results) + "; thin: single runs, thick: medians")
 
 
 def clouds(results: xr.Dataset, across: int = 3) -> Figure:
@@ -129,7 +129,7 @@ def clouds(results: xr.Dataset, across: int = 3) -> Figure:
             (value, grid[2 * band + 1], "performance (1: optimal)"),
         ):
             figure.colorbar(points, ax=list(row), label=label, pad=0.01)
-    return sign(figure, provenance(results) + "; one point per run and snapshot")
+    return sign(figure, source_line(results) + "; one point per run and snapshot")
 
 
 def ranges(

@@ -1,0 +1,128 @@
+"""Results at the published size: what is shipped, and what the pages say of it."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from conftest import ROOT
+
+from pve.book import published
+from pve.experiments import capacity, diameter
+from pve.figures.capacity import over_training
+from pve.results.summary import first_losses, load_summary
+from pve.runs import provenance
+from pve.runs.folders import numerical_code
+
+PAPER = ROOT / "book" / "data" / "paper"
+
+
+@pytest.fixture
+def results():
+    """Three runs of each set by hand: one stochastic plan falls while its loss falls."""
+    values = np.zeros((2, 1, 3, 3))
+    values[0, 0] = [[0, 70, 72], [1, 71, 70], [2, 72, 71]]
+    values[1, 0] = [[0, 60, 50], [1, 66, 5], [2, 69, 68]]
+    losses = np.ones((2, 1, 3, 20))
+    losses[1, 0, 1, 10:] = 0.25
+    return xr.Dataset(
+        {
+            "performance": (("mode", "rank", "run", "step"), values),
+            "loss": (("mode", "rank", "run", "logged_step"), losses),
+        },
+        {
+            "mode": ["deterministic", "stochastic"], "rank": [20], "run": [0, 1, 2],
+            "step": [0, 1000, 2000], "logged_step": np.arange(100, 2001, 100),
+        },
+        {
+            "optimal_performance": 73.0, "seed": 5, "steps": 2000, "batch": 4,
+            "learning_rate": 1e-3, "decay": "constant",
+        },
+    )  # fmt: skip
+
+
+def test_what_the_page_says_of_plans(results):
+    facts = published.plans(results, 20)
+    assert facts["runs"] == 3
+    assert facts["own-deterministic"] == "71.0 ± 0.6"  # σ = 1, by √3
+    assert facts["published-stochastic"] == "29 ± 8"
+    assert facts["early-stochastic"] == 66
+    assert facts["gap"] == pytest.approx(71 - 41)
+    error = math.sqrt((81 + 36**2 + 27**2) / 2 / 3)
+    assert facts["apart-stochastic"] == pytest.approx(12 / math.hypot(error, 8))
+    assert (facts["worst-early"], facts["worst-end"]) == (66, 5)
+    assert facts["worst-loss"] == pytest.approx(4)
+
+
+def test_runs_that_are_not_finished_are_left_out(results):
+    results["performance"][1, 0, 2] = np.nan
+    assert published.plans(results, 20)["runs"] == 2
+
+
+def test_over_training_draws_every_run_and_what_was_published(results):
+    figure = over_training(results, 20)
+    try:
+        for ax, mode in zip(figure.axes, results.mode.values, strict=True):
+            drawn = [line.get_ydata() for line in ax.get_lines()]
+            of_mode = results.performance.sel(mode=mode, rank=20)
+            for run in of_mode.values:
+                assert any(np.array_equal(run, line) for line in drawn)
+            assert any(np.array_equal(of_mode.mean("run"), line) for line in drawn)
+            assert any(list(line) == [capacity.PUBLISHED[mode][20][0]] for line in drawn)
+    finally:
+        plt.close(figure)
+
+
+def test_published_values_rise_with_order_and_rank():
+    """As the paper's text has it: ∞ is widest, and rank helps the stochastic set."""
+    means = [mean for mean, _ in diameter.PUBLISHED.values()]
+    assert list(diameter.PUBLISHED) == [1, 30, 40, 50, 60, math.inf]
+    assert max(means) == means[-1]
+    for of_mode in capacity.PUBLISHED.values():
+        values = [mean for mean, _ in of_mode.values()]
+        assert values == sorted(values)
+
+
+# Shipped -------------------------------------------------------------------------------
+
+
+def shipped():
+    """The experiments of which some part is shipped."""
+    return [name for name in ("capacity", "diameter") if (PAPER / f"{name}.nc").exists()]
+
+
+def test_capacity_is_shipped():
+    assert "capacity" in shipped()
+
+
+@pytest.mark.parametrize("experiment", shipped())
+def test_shipped_results_are_of_the_published_settings(experiment):
+    kept = load_summary(PAPER, experiment)  # checks the checksum
+    module = {"capacity": capacity, "diameter": diameter}[experiment]
+    for name, value in module.preset("paper").identity().items():
+        assert kept.attrs[name] == value, name
+    assert provenance.same_numbers(numerical_code(experiment), kept.attrs["code"])
+    assert kept.performance.isel(step=-1).notnull().any()
+    readme = (PAPER / "README.md").read_text(encoding="utf-8")
+    assert f"{kept.sizes['run']}" in readme
+    assert kept.attrs["machine"]["processor"] in readme
+
+
+@pytest.mark.parametrize(
+    ("experiment", "run"),
+    [
+        ("capacity", {"mode": "stochastic", "rank": 20, "run": 0}),
+        ("diameter", {"order": math.inf, "run": 1}),
+    ],
+)
+def test_shipped_runs_come_out_again(experiment, run):
+    if experiment not in shipped():
+        pytest.fail(f"{experiment} is not shipped")
+    kept = load_summary(PAPER, experiment)
+    again = first_losses(kept, 1000, **run)
+    expected = kept.loss.sel(run).isel(logged_step=slice(10)).values
+    assert len(expected) == len(again) == 10
+    np.testing.assert_allclose(again, expected, rtol=5e-3)  # see test_summary
+    other = kept.loss.sel({**run, "run": 1 - run["run"]}).isel(logged_step=slice(10))
+    assert not np.allclose(other, again, rtol=5e-3)
