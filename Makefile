@@ -16,13 +16,20 @@ PRINT_PACKAGES := latexmk texlive-luatex texlive-latex-extra fonts-texgyre \
 
 # The first interpreter that is new enough; the pinned versions are tested on 3.11.
 # Choose another with: make book PYTHON=/path/to/python
-PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
+# The library's own tests, which need nothing of the book, and what they need.
+NEWEST := .venv-newest
+LIBRARY_NEEDS := pytest pytest-xdist hypothesis scikit-learn
+LIBRARY_TESTS := $(patsubst %,tests/test_%.py,baselines bellman configs device \
+	environments geometry gridworld losses measures mdp models planning policies power \
+	provenance results runner store summary theory training)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install book pdf links test lint format sync bench clean printable
+.PHONY: help install book pdf links test newest lint format sync bench clean printable
 
 help:  ## this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -66,6 +73,13 @@ links: $(INSTALLED)  ## try the links that leave the book; needs the network
 
 test: $(INSTALLED)  ## run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
+
+newest:  ## test the library with the newest jax, numpy, xarray and gymnasium
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	--upgrade --editable . $(LIBRARY_NEEDS)
+	$(NEWEST)/bin/python -m pip list | grep -iE '^(jax|numpy|xarray|gymnasium|scipy) '
+	$(NEWEST)/bin/python -m pytest -n 2 --dist loadfile $(LIBRARY_TESTS)
 
 lint: $(INSTALLED)  ## check format, style, types and the notebooks' pairing
 	$(BIN)/ruff format --check .
