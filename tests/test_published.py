@@ -74,6 +74,31 @@ def test_over_training_draws_every_run_and_what_was_published(results):
         plt.close(figure)
 
 
+@pytest.fixture
+def apart():
+    """Two orders whose spreads are known."""
+    spread = np.array([[17.5, 3.0, 0.5, 0.1], [17.5, 12.0, 5.0, 2.0]])
+    plans = np.array([[[0.0, 0.5, 1.0, 1.0]] * 3, [[0.0, 0.2, 0.9, 0.75]] * 3])
+    return xr.Dataset(
+        {
+            "spread": (("order", "step"), spread),
+            "normalised_performance": (("order", "run", "step"), plans),
+        },
+        {"order": [1.0, math.inf], "run": [0, 1, 2], "step": [0, 1000, 2000, 4000]},
+    )
+
+
+def test_what_the_page_says_of_spreads(apart):
+    facts = published.spread_facts(apart, math.inf, 1000)
+    assert facts == {"start": 17.5, "early": 12, "half": 5, "end": 2, "plans": 75}
+    lines = published.diameters(apart, 1000).splitlines()
+    assert lines[0].endswith("| after 1,000 steps | after 4,000 |")
+    assert "| 1 | 0.00 ± 0.00 | 17.50 | 3.00 | 0.10 |" in lines
+    assert "| ∞ | 2.21 ± 0.22 | 17.50 | 12.00 | 2.00 |" in lines
+    assert "| 30 | 0.25 ± 0.03 | not computed yet | | |" in lines
+    assert len(lines) == 2 + 6
+
+
 def test_published_values_rise_with_order_and_rank():
     """As the paper's text has it: ∞ is widest, and rank helps the stochastic set."""
     means = [mean for mean, _ in diameter.PUBLISHED.values()]

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+
 from pve.experiments.base import Task
 from pve.runs.folders import RunFolder
 from pve.runs.plan import Plan
@@ -44,7 +46,9 @@ def attempt(
             if not mine:
                 return End("elsewhere")
             if not files.finished:  # another process may have just done it
-                compute(files, plan, task, stop, advanced)
+                # On cores, whatever accelerator there is: so says the arithmetic.
+                with jax.default_device(jax.local_devices(backend="cpu")[0]):
+                    compute(files, plan, task, stop, advanced)
         return End("computed")
     except Stopped:
         return End("stopped")
