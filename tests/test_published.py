@@ -44,7 +44,7 @@ def results():
 
 def test_what_the_page_says_of_plans(results):
     facts = published.plans(results, 20)
-    assert facts["runs"] == 3
+    assert facts["finished"] == 3
     assert facts["own-deterministic"] == "71.0 ± 0.6"  # σ = 1, by √3
     assert facts["published-stochastic"] == "29 ± 8"
     assert facts["early-stochastic"] == 66
@@ -57,7 +57,7 @@ def test_what_the_page_says_of_plans(results):
 
 def test_runs_that_are_not_finished_are_left_out(results):
     results["performance"][1, 0, 2] = np.nan
-    assert published.plans(results, 20)["runs"] == 2
+    assert published.plans(results, 20)["finished"] == 2
 
 
 def test_over_training_draws_every_run_and_what_was_published(results):

@@ -31,7 +31,7 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
     first, last = (values.sel(step=step, drop=True) for step in (steps[1], steps[-1]))
     facts: dict[str, Any] = {
         "rank": rank,
-        "runs": values.sizes["run"],
+        "finished": values.sizes["run"],
         "first-step": f"{steps[1]:,}",
         "optimum": results.attrs["optimal_performance"],
         "gap": _mean(last, "deterministic") - _mean(last, "stochastic"),
