@@ -13,6 +13,7 @@ from oracles import dot_precisions
 from tiny import SEED, TINY, data_files
 
 import pve
+from pve import threads
 from pve.engines import device
 from pve.engines.device import Device, lane_bytes
 from pve.engines.dispatch import find_engine, run_experiment
@@ -151,6 +152,30 @@ def test_ctrl_c_leaves_checkpoints(whole, tmp_path, monkeypatch):
         patch.setattr(device, "advance_lanes", interrupted)
         with pytest.raises(KeyboardInterrupt):
             compute(tmp_path, config=dataclasses.replace(CONFIG, orders=(math.inf,)))
+    assert len(list(tmp_path.rglob("checkpoint-*.nc"))) == 3
+    compute(tmp_path)
+    assert data_files(tmp_path, "diameter") == data_files(whole, "diameter")
+
+
+def test_ctrl_c_between_lanes_leaves_each_where_its_recorder_stands(
+    whole, tmp_path, monkeypatch
+):
+    """Some lanes have taken in a chunk, the others have not."""
+    original, count = threads.side_by_side, []
+
+    def interrupted(function, items, **options):
+        count.append(1)
+        if len(count) == 3:  # after the preparation and one chunk
+            original(function, items[:2], **options)
+            raise KeyboardInterrupt
+        return original(function, items, **options)
+
+    config = dataclasses.replace(CONFIG, orders=(math.inf,))
+    with monkeypatch.context() as patch:
+        patch.setattr(Proper, "chunk", 5)
+        patch.setattr(threads, "side_by_side", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            compute(tmp_path, config=config)
     assert len(list(tmp_path.rglob("checkpoint-*.nc"))) == 3
     compute(tmp_path)
     assert data_files(tmp_path, "diameter") == data_files(whole, "diameter")

@@ -150,12 +150,13 @@ class Device:
 
 @dataclasses.dataclass
 class _Lane:
-    """A run in its lane."""
+    """A run in its lane; ``state`` is where its recorder stands, on the host."""
 
     index: int
     task: Task
     files: RunFolder
     recorder: Recorder | None = None
+    state: State | None = None
     ended: bool = False
 
 
@@ -171,7 +172,6 @@ class _Group:
     def run(self, stop: threading.Event) -> None:
         """Train all lanes to their ends, or until ``stop`` is set."""
         states, problems = self._start()
-        host = jax.device_get(states)  # what is written down if the run ends early
         under_way: tuple[State, Any, int] | None = None
         try:
             while not stop.is_set():
@@ -183,17 +183,17 @@ class _Group:
                     states, losses = advance_lanes(states, problems, length)
                     following = (states, losses, length)
                 if under_way is not None:
-                    host = self._take_in(*under_way)
+                    self._take_in(*under_way)
                 under_way = following
                 if under_way is None:
                     return
             if under_way is not None:
-                host = self._take_in(*under_way)
+                self._take_in(*under_way)
         except KeyboardInterrupt:
             stop.set()
-            self._checkpoint(host)
             raise
-        self._checkpoint(host)
+        finally:
+            self._checkpoint()
 
     def _start(self) -> tuple[State, Problem]:
         """Make all runs ready on the host's cores, and put them on the device."""
@@ -216,7 +216,8 @@ class _Group:
             plan = self.plan
             lane.recorder = Recorder(lane.files, plan.settings, plan.identity, job)
             with jax.default_device(cpu):
-                return lane.recorder.resume(), problem
+                lane.state = lane.recorder.resume()
+            return lane.state, problem
 
         ready = threads.side_by_side(prepare, self.lanes, one_thread_each=True)
         for lane in self.lanes:
@@ -273,8 +274,8 @@ class _Group:
         assert recorder is not None
         return recorder.job.problem.objective.chunk
 
-    def _take_in(self, states: State, losses: Any, length: int) -> State:
-        """Record a chunk's end in all lanes; returns the states on the host."""
+    def _take_in(self, states: State, losses: Any, length: int) -> None:
+        """Record a chunk's end in all lanes."""
         host, found = jax.device_get((states, losses))
 
         def take_in(lane: _Lane) -> None:
@@ -286,6 +287,7 @@ class _Group:
             try:
                 check_losses(found[lane.index], step)
                 recorder.record(state, found[lane.index])
+                lane.state = state
                 self.tell.advanced(lane.task, length)
                 if recorder.step == self.plan.settings.steps:
                     recorder.finish()
@@ -294,18 +296,17 @@ class _Group:
                 self._end(lane, failed(lane.files, error))
 
         threads.side_by_side(take_in, self.lanes, one_thread_each=True)
-        return host
 
     def _end(self, lane: _Lane, end: End) -> None:
         lane.ended = True
         self.tell.ended(lane.task, end)
 
-    def _checkpoint(self, host: State) -> None:
+    def _checkpoint(self) -> None:
         """Write down where the lanes stand that have not ended."""
         for lane in self.lanes:
             if not lane.ended:
                 assert lane.recorder is not None
-                lane.recorder.checkpoint(jax.tree.map(lambda x, i=lane.index: x[i], host))
+                lane.recorder.checkpoint(lane.state)
                 self._end(lane, End("stopped"))
 
 
