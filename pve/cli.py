@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pve.checks import check_preset, check_seed, parse_integer
+from pve.checks import check_positive_number, check_preset, check_seed, parse_integer
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.experiments.settings import Config
 from pve.threads import settle_threads
@@ -180,6 +180,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     settle_threads()
     engine = find_engine(arguments.engine, address=arguments.address, lanes=arguments.lanes)
+    if arguments.minutes is not None:
+        check_positive_number("minutes", arguments.minutes)
     seed, settings = _seed(arguments.seed), _settings(arguments)
     name, data_dir = arguments.command, arguments.data_dir
     plan = plan_for(engine, name, settings, seed, data_dir)
