@@ -12,7 +12,7 @@ from oracles import discounts, long_run_value, random_mdp, seeds, stochastic_pol
 
 import pve
 from pve import figures
-from pve.cli import _config, _parser
+from pve.cli import _settings, _parser
 from pve.engines.dispatch import run_experiment
 from pve.results.load import load
 
@@ -170,9 +170,9 @@ def test_every_toy_can_be_trained_on(name):
 )
 def test_ranks_fit_the_environment(environment, ranks):
     given = ["capacity", "folder", "0", "--preset", "smoke", "--env", environment]
-    assert _config(_parser().parse_args(given)).ranks == ranks
+    assert _settings(_parser().parse_args(given)).ranks == ranks
     given += ["--ranks", "1", "5"]
-    assert _config(_parser().parse_args(given)).ranks == (1, 5)
+    assert _settings(_parser().parse_args(given)).ranks == (1, 5)
 
 
 def test_results_on_a_map(tmp_path):
