@@ -12,7 +12,7 @@ from oracles import discounts, long_run_value, random_mdp, seeds, stochastic_pol
 
 import pve
 from pve import figures
-from pve.cli import _settings, _parser
+from pve.cli import _parser, _settings
 from pve.engines.dispatch import run_experiment
 from pve.results.load import load
 
