@@ -135,7 +135,7 @@ def test_every_python_gives_the_same_hash():
         "import importlib.util, sys, types\n"
         "pve = sys.modules['pve'] = types.ModuleType('pve')\n"
         "pve.__path__ = []\n"
-        f"store = sys.modules['pve.runs.store'] = types.ModuleType('pve.runs.store')\n"
+        "store = sys.modules['pve.runs.store'] = types.ModuleType('pve.runs.store')\n"
         "import hashlib\n"
         "store.sha256 = lambda content: hashlib.sha256(content).hexdigest()\n"
         f"spec = importlib.util.spec_from_file_location('p', {provenance.__file__!r})\n"

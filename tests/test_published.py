@@ -130,8 +130,12 @@ def test_shipped_results_are_of_the_published_settings(experiment):
     assert provenance.same_numbers(numerical_code(experiment), kept.attrs["code"])
     assert kept.performance.isel(step=-1).notnull().any()
     readme = (PAPER / "README.md").read_text(encoding="utf-8")
-    assert f"{kept.sizes['run']}" in readme
-    assert kept.attrs["machine"]["processor"] in readme
+    (row,) = [x for x in readme.splitlines() if x.startswith(f"| {experiment}, ")]
+    assert f"| {kept.sizes['run']} of " in row
+    assert f"| {kept.attrs['seed']} |" in row
+    assert kept.attrs["machine"]["processor"] in row
+    for value in kept["rank" if experiment == "capacity" else "order"].values:
+        assert (f" {value:g}" if value < math.inf else "∞") in row.split("|")[1]
 
 
 @pytest.mark.parametrize(
