@@ -24,10 +24,9 @@ from pve.equivalence.models import LowRankModel, SoftmaxModel
 from pve.equivalence.policies import random_functions, random_policies
 from pve.keys import stream
 from pve.mdp.core import MDP, full_precision
-from pve.mdp.power import LARGEST
-from pve.training.lanes import advance_lanes
+from pve.training.lanes import advance_lanes, for_device
 from pve.training.loop import advance, initial_state
-from pve.training.objective import OrderK, value_equivalence
+from pve.training.objective import value_equivalence
 from pve.training.problem import Problem, Recipe, make_data
 
 
@@ -123,11 +122,8 @@ def _posed(env: MDP, training: Training, policies: int) -> tuple[Any, Problem]:
 
 def _in_lanes(state: Any, problem: Problem, lanes: int) -> tuple[Any, Problem]:
     """The run in every lane, on the device, each with a key of its own."""
-    device, objective = jax.devices()[0], problem.objective
-    if isinstance(objective, OrderK):
-        on_chip = device.platform == "gpu" and problem.data.values.shape[-1] <= LARGEST
-        name = "kernel" if on_chip else "products"
-        objective = dataclasses.replace(objective, implementation=name)
+    device = jax.devices()[0]
+    objective = for_device(problem.objective, device, problem.data.values.shape[-1])
 
     def repeated(leaf: Any) -> Any:
         return jax.device_put(np.stack([np.asarray(leaf)] * lanes), device)

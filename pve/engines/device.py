@@ -31,7 +31,7 @@ from pve.runs.attempt import End, failed
 from pve.runs.folders import RunFolder, in_lanes, lanes_of
 from pve.runs.plan import Plan
 from pve.runs.recorder import Recorder
-from pve.training.lanes import advance_lanes
+from pve.training.lanes import advance_lanes, for_device
 from pve.training.loop import State, boundaries, check_losses
 from pve.training.problem import Data, Problem
 
@@ -237,17 +237,11 @@ class _Group:
                 ready[0][1],
                 key=keys,
                 data=jax.device_put(Data(*data), self.device),
-                objective=self._objective(ready[0][1].objective),
+                objective=for_device(
+                    ready[0][1].objective, self.device, self.plan.env.num_states
+                ),
             )
         return states, problem
-
-    def _objective(self, objective: Any) -> Any:
-        """The same objective, powers computed as the device does it best."""
-        if not hasattr(objective, "implementation"):
-            return objective
-        on_chip = self.device.platform == "gpu" and self.plan.env.num_states <= LARGEST
-        name = "kernel" if on_chip else "products"
-        return dataclasses.replace(objective, implementation=name)
 
     def _step(self, lane: _Lane) -> int:
         assert lane.recorder is not None

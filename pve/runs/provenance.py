@@ -101,11 +101,11 @@ class _Source(NamedTuple):
 
 
 def _source(module: str) -> _Source:
-    return _parsed(_file(module), module)
+    return _parsed(_file(module))
 
 
 @functools.cache
-def _parsed(path: Path, module: str) -> _Source:
+def _parsed(path: Path) -> _Source:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     definitions: dict[str, list[ast.stmt]] = {}
     for statement in tree.body:

@@ -8,11 +8,14 @@ the other lanes hold.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from typing import Any
 
 import jax
 
 from pve.checks import Array
+from pve.mdp.power import LARGEST
 from pve.training.loop import State, take_steps
 from pve.training.problem import Problem
 
@@ -30,3 +33,18 @@ def advance_lanes(states: State, problems: Problem, length: int) -> tuple[State,
       The states after, and the batch losses before each step, ``[N, length]``.
     """
     return jax.vmap(functools.partial(take_steps, length=length))(states, problems)
+
+
+def for_device(objective: Any, device: Any, num_states: int) -> Any:
+    """The same objective, its powers computed as a device does it best.
+
+    Args:
+      objective: see `pve.training.objective`; one without powers stays as it is.
+      device: of JAX.
+      num_states: ``S``, which decides whether a chain fits on a GPU's chip.
+    """
+    if not hasattr(objective, "implementation"):
+        return objective
+    on_chip = device.platform == "gpu" and num_states <= LARGEST
+    name = "kernel" if on_chip else "products"
+    return dataclasses.replace(objective, implementation=name)
