@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from pve.checks import Array, check_rank
 from pve.mdp.core import MDP, full_precision
@@ -49,27 +50,27 @@ class SoftmaxParams(NamedTuple):
     """Parameters of a `SoftmaxModel`.
 
     Attributes:
-      reward: ``[S, A]``.
-      logits: ``[S, A, S]`` as next state, action, state. With the next state first, the
-        softmax and the product with a batch of values both run along memory.
+      reward: r̃.
+      logits: as next state, action, state. With the next state first, the softmax and the
+        product with a batch of values both run along memory.
     """
 
-    reward: Array
-    logits: Array
+    reward: Float[Array, "S A"]
+    logits: Float[Array, "S A S"]
 
 
 class LowRankParams(NamedTuple):
     """Parameters of a `LowRankModel`.
 
     Attributes:
-      reward: ``[S, A]``.
-      leave: ``[A, d, S]`` as action, latent state, state: the logits D.
-      arrive: ``[S, A, d]`` as next state, action, latent state: the logits K.
+      reward: r̃.
+      leave: as action, latent state, state: the logits D.
+      arrive: as next state, action, latent state: the logits K.
     """
 
-    reward: Array
-    leave: Array
-    arrive: Array
+    reward: Float[Array, "S A"]
+    leave: Float[Array, "A d S"]
+    arrive: Float[Array, "S A d"]
 
 
 @jax.tree_util.register_dataclass
@@ -77,18 +78,18 @@ class LowRankParams(NamedTuple):
 class BoundSoftmax:
     """A softmax model with its parameters: what a loss asks for."""
 
-    reward: Array
-    next_first: Array  # p̃ as [S', A, S]
+    reward: Float[Array, "S A"]
+    next_first: Float[Array, "S A S"]  # p̃ as next state, action, state
     discount: Any
 
     @property
-    def transition(self) -> Array:
-        """The transition as ``[S, A, S]``."""
+    def transition(self) -> Float[Array, "S A S"]:
+        """The transition: state, action, next state."""
         return self.next_first.transpose(2, 1, 0)
 
     @full_precision
-    def expect(self, values: Array) -> Array:
-        """The next value's mean: ``[..., S]`` to ``[..., S, A]``."""
+    def expect(self, values: Float[Array, "*B S"]) -> Float[Array, "*B S A"]:
+        """The next value's mean, in each state after each action."""
         num_states, num_actions, _ = self.next_first.shape
         flat = values @ self.next_first.reshape(num_states, -1)
         shape = (*values.shape[:-1], num_actions, num_states)
@@ -100,14 +101,14 @@ class BoundSoftmax:
 class BoundLowRank:
     """A low-rank model with its parameters: its factors, never its matrix."""
 
-    reward: Array
-    leave: Array  # [A, d, S]: the probability of a latent state
-    arrive: Array  # [S', A, d]: the probability of the next state
+    reward: Float[Array, "S A"]
+    leave: Float[Array, "A d S"]  # the probability of a latent state
+    arrive: Float[Array, "S A d"]  # the probability of the next state
     discount: Any
 
     @full_precision
-    def expect(self, values: Array) -> Array:
-        """The next value's mean: ``[..., S]`` to ``[..., S, A]``."""
+    def expect(self, values: Float[Array, "*B S"]) -> Float[Array, "*B S A"]:
+        """The next value's mean, in each state after each action."""
         num_states, num_actions, rank = self.arrive.shape
         batch = values.shape[:-1]
         latent = values.reshape(-1, num_states) @ self.arrive.reshape(num_states, -1)

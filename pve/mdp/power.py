@@ -37,6 +37,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
+from jaxtyping import Float
 
 from pve.checks import Array, check_positive_integer
 
@@ -58,16 +59,25 @@ BLOCK = 2**22
 SMALLEST, LARGEST = 16, 128
 WARPS = 8
 
+# What a forward pass keeps, and the derivatives by transition, reward, policies, values.
+Residuals = tuple[Array, Array, Array]
+Cotangents = tuple[
+    Float[Array, "S A S"],
+    Float[Array, "B S"],
+    Float[Array, "B S A"],
+    Float[Array, "B S"],
+]
+
 
 def policy_power(
     order: int,
-    transition: Array,
-    reward: Array,
-    policies: Array,
-    values: Array,
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "B S"],
+    policies: Float[Array, "B S A"],
+    values: Float[Array, "B S"],
     *,
     implementation: str = "chains",
-) -> Array:
+) -> Float[Array, "B S"]:
     """Iterate v ← r_π + P_π v, ``order`` times, for a batch of policies.
 
     Differentiable in all four arrays, in reverse mode; works under ``jit``, ``scan`` and
@@ -127,8 +137,12 @@ def _split(array: Array, most: int) -> Array:
 
 
 def _reference(
-    order: int, transition: Array, reward: Array, policies: Array, values: Array
-) -> Array:
+    order: int,
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "B S"],
+    policies: Float[Array, "B S A"],
+    values: Float[Array, "B S"],
+) -> Float[Array, "B S"]:
     def step(values: Array, _: None) -> tuple[Array, None]:
         means = jnp.einsum("sat,bt->bsa", transition, values, precision=HIGHEST)
         return reward + (policies * means).sum(-1), None
@@ -141,8 +155,12 @@ def _reference(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _chains(
-    order: int, transition: Array, reward: Array, policies: Array, values: Array
-) -> Array:
+    order: int,
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "B S"],
+    policies: Float[Array, "B S A"],
+    values: Float[Array, "B S"],
+) -> Float[Array, "B S"]:
     """Form each P_π once, a group of policies at a time, so that a group stays in cache.
 
     The derivative keeps the iterates, runs the adjoint through the same loop and takes
@@ -152,13 +170,19 @@ def _chains(
     return _chains_forward(order, transition, reward, policies, values)[0]
 
 
-def _form_chains(transition: Array, policies: Array) -> Array:
+def _form_chains(
+    transition: Float[Array, "S A S"], policies: Float[Array, "B S A"]
+) -> Float[Array, "B S S"]:
     return (policies[..., None] * transition).sum(-2)
 
 
 def _chains_forward(
-    order: int, transition: Array, reward: Array, policies: Array, values: Array
-) -> tuple[Array, tuple[Array, Array, Array]]:
+    order: int,
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "B S"],
+    policies: Float[Array, "B S A"],
+    values: Float[Array, "B S"],
+) -> tuple[Float[Array, "B S"], Residuals]:
     def iterate(group: tuple[Array, Array, Array]) -> tuple[Array, Array]:
         reward, policies, values = group
         chains = _form_chains(transition, policies)
@@ -175,8 +199,8 @@ def _chains_forward(
 
 
 def _chains_backward(
-    order: int, residuals: tuple[Array, Array, Array], cotangent: Array
-) -> tuple[Array, Array, Array, Array]:
+    order: int, residuals: Residuals, cotangent: Float[Array, "B S"]
+) -> Cotangents:
     transition, policies, iterates = residuals
 
     def adjoint(transition_bar: Array, group: Any) -> tuple[Array, Any]:
@@ -210,8 +234,12 @@ _chains.defvjp(_chains_forward, _chains_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _products(
-    order: int, transition: Array, reward: Array, policies: Array, values: Array
-) -> Array:
+    order: int,
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "B S"],
+    policies: Float[Array, "B S A"],
+    values: Float[Array, "B S"],
+) -> Float[Array, "B S"]:
     """Multiply all values by the transition, then weigh by the policies, at every step.
 
     That is A times the arithmetic of a product with a chain that is formed already, but
@@ -222,8 +250,12 @@ def _products(
 
 
 def _products_forward(
-    order: int, transition: Array, reward: Array, policies: Array, values: Array
-) -> tuple[Array, tuple[Array, Array, Array]]:
+    order: int,
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "B S"],
+    policies: Float[Array, "B S A"],
+    values: Float[Array, "B S"],
+) -> tuple[Float[Array, "B S"], Residuals]:
     def step(values: Array, _: None) -> tuple[Array, Array]:
         means = jnp.einsum("bt,sat->bsa", values, transition, precision=HIGHEST)
         return reward + (policies * means).sum(-1), values
@@ -233,8 +265,8 @@ def _products_forward(
 
 
 def _products_backward(
-    order: int, residuals: tuple[Array, Array, Array], cotangent: Array
-) -> tuple[Array, Array, Array, Array]:
+    order: int, residuals: Residuals, cotangent: Float[Array, "B S"]
+) -> Cotangents:
     transition, policies, iterates = residuals
 
     def step(adjoint: Array, _: None) -> tuple[Array, Array]:
@@ -271,8 +303,12 @@ _products.defvjp(_products_forward, _products_backward)
 
 
 def _kernel(
-    order: int, transition: Array, reward: Array, policies: Array, values: Array
-) -> Array:
+    order: int,
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "B S"],
+    policies: Float[Array, "B S A"],
+    values: Float[Array, "B S"],
+) -> Float[Array, "B S"]:
     """Hold a policy's chain on the chip through all steps, if it fits; see `_on_chip`."""
     power = _on_chip if len(transition) <= LARGEST else _products
     return power(order, transition, reward, policies, values)
@@ -280,8 +316,12 @@ def _kernel(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _on_chip(
-    order: int, transition: Array, reward: Array, policies: Array, values: Array
-) -> Array:
+    order: int,
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "B S"],
+    policies: Float[Array, "B S A"],
+    values: Float[Array, "B S"],
+) -> Float[Array, "B S"]:
     """Iterate in a kernel, one program per policy, each with its chain in registers.
 
     States are padded with zeros to P, a power of two. The padded copy of the transition
@@ -336,8 +376,12 @@ def _target() -> dict[str, Any]:
 
 
 def _on_chip_forward(
-    order: int, transition: Array, reward: Array, policies: Array, values: Array
-) -> tuple[Array, tuple[Array, Array, Array]]:
+    order: int,
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "B S"],
+    policies: Float[Array, "B S A"],
+    values: Float[Array, "B S"],
+) -> tuple[Float[Array, "B S"], Residuals]:
     num_states, num_actions, _ = transition.shape
     size = max(SMALLEST, 1 << (num_states - 1).bit_length())
 
@@ -374,8 +418,8 @@ def _on_chip_forward(
 
 
 def _on_chip_backward(
-    order: int, residuals: tuple[Array, Array, Array], cotangent: Array
-) -> tuple[Array, Array, Array, Array]:
+    order: int, residuals: Residuals, cotangent: Float[Array, "B S"]
+) -> Cotangents:
     transition, policies, iterates = residuals
     num_states, num_actions, _ = transition.shape
     size = iterates.shape[-1]
