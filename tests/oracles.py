@@ -1,6 +1,8 @@
 """Small random worlds, and the slow and obvious ways to compute what `pve` computes."""
 
 import itertools
+import math
+from fractions import Fraction
 
 import jax
 import numpy as np
@@ -123,3 +125,95 @@ def damage(path, kind):
         path.write_bytes(content[:middle] + flipped + content[middle + 1 :])
     else:
         raise ValueError(kind)
+
+
+def rational_optimum(mdp):
+    """The optimal value in rational numbers, rounded at the end; and who attains it.
+
+    The rows of the transition are divided by their sums.
+
+    Returns:
+      Value `[S]` and, `[S, A]`, which actions are optimal.
+    """
+    states, actions = mdp.reward.shape
+    reward = [[Fraction(float(x)) for x in row] for row in mdp.reward]
+    discount = Fraction(float(mdp.discount))
+    chances = [
+        [[Fraction(float(x)) for x in row] for row in rows] for rows in mdp.transition
+    ]
+    chances = [[[p / sum(row) for p in row] for row in rows] for rows in chances]
+    plan = [0] * states
+    while True:
+        value = _rational_solution(
+            [
+                [(s == t) - discount * chances[s][plan[s]][t] for t in range(states)]
+                for s in range(states)
+            ],
+            [reward[s][plan[s]] for s in range(states)],
+        )
+        worth = [
+            [
+                reward[s][a]
+                + discount * sum(p * v for p, v in zip(chances[s][a], value, strict=True))
+                for a in range(actions)
+            ]
+            for s in range(states)
+        ]
+        better = [max(range(actions), key=row.__getitem__) for row in worth]
+        stays = [worth[s][plan[s]] == worth[s][better[s]] for s in range(states)]
+        if all(stays):
+            best = [[x == max(row) for x in row] for row in worth]
+            return np.array([float(v) for v in value]), np.array(best)
+        plan = [p if stay else b for p, b, stay in zip(plan, better, stays, strict=True)]
+
+
+def _rational_solution(matrix, right):
+    rows = [[*row, b] for row, b in zip(matrix, right, strict=True)]
+    for i in range(len(rows)):
+        pivot = next(k for k in range(i, len(rows)) if rows[k][i])
+        rows[i], rows[pivot] = rows[pivot], rows[i]
+        rows[i] = [x / rows[i][i] for x in rows[i]]
+        for k in range(len(rows)):
+            if k != i and rows[k][i]:
+                rows[k] = [
+                    x - rows[k][i] * y for x, y in zip(rows[k], rows[i], strict=True)
+                ]
+    return [row[-1] for row in rows]
+
+
+def jacks_cars(most=20, moves=5):
+    """Jack's car rental (Sutton and Barto, example 4.2): 441 states, 11 actions.
+
+    Returns:
+      Reward `[S, A]`, transition `[S, A, S]` and, `[S, A]`, which moves are legal; the
+      others stay and earn nothing.
+    """
+
+    def day(asked, returned):
+        """For each number of cars in the morning: rentals, and the evening's cars."""
+        rented, evening = np.zeros(most + 1), np.zeros((most + 1, most + 1))
+        counts = range(60)
+        asked, returned = (
+            [math.exp(-mean) * mean**n / math.factorial(n) for n in counts]
+            for mean in (asked, returned)
+        )
+        for cars, a, r in itertools.product(range(most + 1), counts, counts):
+            chance, gone = asked[a] * returned[r], min(a, cars)
+            rented[cars] += chance * gone
+            evening[cars, min(cars - gone + r, most)] += chance
+        return rented, evening
+
+    (rented, evening), (rented_there, evening_there) = day(3, 3), day(4, 2)
+    shape = (most + 1) ** 2, 2 * moves + 1
+    reward, legal = np.zeros(shape), np.zeros(shape, bool)
+    transition = np.tile(np.eye(shape[0])[:, None], (1, shape[1], 1))
+    for here, there, action in itertools.product(
+        range(most + 1), range(most + 1), range(shape[1])
+    ):
+        state, moved = here * (most + 1) + there, action - moves
+        if -there <= moved <= here:
+            legal[state, action] = True
+            x, y = min(here - moved, most), min(there + moved, most)
+            reward[state, action] = 10 * (rented[x] + rented_there[y]) - 2 * abs(moved)
+            transition[state, action] = np.outer(evening[x], evening_there[y]).ravel()
+    return reward, transition / transition.sum(-1, keepdims=True), legal

@@ -9,12 +9,17 @@ from hypothesis import strategies as st
 from oracles import (
     central_difference,
     deterministic_policies,
+    jacks_cars,
     long_run_value,
     mdps,
     pairs_of_mdps,
     random_mdp,
+    rational_optimum,
     seeds,
     stochastic_policies,
+)
+from oracles import (
+    chain as policy_chain,
 )
 
 import pve
@@ -234,6 +239,140 @@ def test_symmetry_of_a_map_is_a_tie():
     world = pve.grid_world("G G", p_intended=1.0)
     _, policy = pve.policy_iteration(world.mdp)
     assert policy[1].argmax() == 0
+
+
+# Plans where costs differ by orders of magnitude --------------------------------------
+
+
+def check_plan(mdp, value, policy):
+    """The value is the policy's, and no state prefers another action."""
+    reward, chain = policy_chain(mdp, policy)
+    size = np.abs(reward) + mdp.discount * chain @ np.abs(value)
+    off = reward + mdp.discount * chain @ value - value
+    assert (np.abs(off) <= 1e-13 * size).all()
+    action_values = mdp.reward + mdp.discount * mdp.transition @ value
+    sizes = np.abs(mdp.reward) + mdp.discount * mdp.transition @ np.abs(value)
+    missed = action_values - (policy * action_values).sum(-1, keepdims=True)
+    assert (missed <= 1e-13 * (sizes + size[:, None])).all()
+
+
+def test_a_cost_elsewhere_hides_no_difference():
+    staying, going = [1, 0], [0, 1]
+    mdp = pve.MDP([[0, 1], [0, -1e8]], [[staying, going], [going, going]], 0.99)
+    value, policy = pve.policy_iteration(mdp)
+    assert value.tolist() == [1, 0]
+    assert policy.argmax(-1).tolist() == [1, 0]
+    assert pve.policy_value(mdp, policy).tolist() == [1, 0]
+    assert pve.performance(mdp, mdp) == 0.5
+    value, policy = pve.value_iteration(mdp)
+    assert policy.argmax(-1).tolist() == [1, 0]
+
+
+def test_penalties_in_place_of_legal_actions():
+    # Géron, Hands-on Machine Learning, chapter 18: 0, 1, 2 are legal, then 0, 2, then 1.
+    never = -1e10
+    reward = [[7, 0, 0], [0, never, -50], [never, 32, never]]
+    transition = [
+        [[0.7, 0.3, 0], [1, 0, 0], [0.8, 0.2, 0]],
+        [[0, 1, 0], [0, 1, 0], [0, 0, 1]],
+        [[0, 0, 1], [0.8, 0.1, 0.1], [0, 0, 1]],
+    ]
+    mdp = pve.MDP(reward, transition, 0.95)
+    for value, policy in (pve.policy_iteration(mdp), pve.value_iteration(mdp)):
+        np.testing.assert_allclose(value, [21.899, 1.180, 53.873], atol=5e-4)
+        assert policy.argmax(-1).tolist() == [0, 2, 1]
+    check_plan(mdp, *pve.policy_iteration(mdp))
+
+
+@pytest.mark.parametrize("penalty", [-1e9, -1e11])
+def test_jacks_car_rental(penalty):
+    reward, transition, legal = jacks_cars()
+    mdp = pve.MDP(np.where(legal, reward, penalty), transition, 0.9)
+    value, policy = pve.policy_iteration(mdp)
+    assert round(value.mean(), 3) == 563.687
+    assert legal[policy.astype(bool)].all()
+    assert round(long_run_value(mdp, policy).mean(), 3) == 563.687
+    check_plan(mdp, value, policy)
+
+
+def test_values_far_below_the_largest_are_seen():
+    mdp = pve.grid_world(" " * 59 + "G", p_intended=1.0, discount=0.5).mdp
+    value, policy = pve.policy_iteration(mdp)
+    assert (policy.argmax(-1) == 1).all()
+    # On the goal every stay is paid; the cell beside it enters it first.
+    expected = [*2 * 0.5 ** np.arange(58.0, -1, -1), 2]
+    np.testing.assert_allclose(value, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("distance", [1e-8, 1e-10])
+@pytest.mark.parametrize("seed", range(20))
+def test_plans_with_a_discount_close_to_one(seed, distance):
+    mdp = random_mdp(seed, 5, 3, 1 - distance)
+    value, policy = pve.policy_iteration(mdp)
+    best, optimal = rational_optimum(mdp)
+    assert optimal[policy.astype(bool)].all()
+    # Probabilities are rounded, which values feel 1 / (1 − γ) times.
+    np.testing.assert_allclose(value, best, rtol=1e-14 / distance)
+
+
+def test_a_small_difference_for_ever():
+    mdp = pve.MDP([[1, 1 + 1e-9]], [[[1], [1]]], 1 - 1e-10)
+    assert pve.policy_iteration(mdp)[1].tolist() == [[0, 1]]
+
+
+@given(seeds, st.sampled_from([0.5, 0.99, 0.9999]))
+def test_plans_with_penalties_against_rational_numbers(seed, discount):
+    """Rewards of all sizes in some states and actions, and states that lead nowhere."""
+    random = np.random.default_rng(seed)
+    mdp = random_mdp(seed, 5, 3, discount)
+    reward = mdp.reward.copy()
+    reward[random.random((5, 3)) < 0.3] *= -(10.0 ** random.integers(3, 13))
+    transition = mdp.transition * (random.random((5, 3, 5)) < 0.4)
+    transition[..., 0] += 1e-3 * (transition.sum(-1) == 0)
+    transition /= transition.sum(-1, keepdims=True)
+    mdp = pve.MDP(reward, transition, discount)
+    value, policy = pve.policy_iteration(mdp)
+    best, optimal = rational_optimum(mdp)
+    assert optimal[policy.astype(bool)].all()
+    # Probabilities are rounded, which sums of costs feel 1 / (1 − γ) times.
+    costs, chain = (policy * np.abs(reward)).sum(-1), policy_chain(mdp, policy)[1]
+    summed = long_run_value(
+        pve.MDP(costs[:, None], chain[:, None], discount), np.ones((5, 1))
+    )
+    slack = 1e-14 / (1 - discount) * summed
+    assert (np.abs(value - best) <= slack).all()
+    assert (np.abs(pve.policy_value(mdp, policy) - best) <= slack).all()
+
+
+def test_values_of_states_that_lead_to_no_cost():
+    """Twenty states keep to themselves; ten others that lead to them cost 1e12."""
+    random = np.random.default_rng(0)
+    order, modest = random.permutation(30), np.arange(30) < 20
+    transition = random.dirichlet(np.full(30, 0.1), (30, 1))
+    transition[:20, :, 20:] = 0
+    transition[:20] += 5 * np.eye(30)[:20, None]
+    transition /= transition.sum(-1, keepdims=True)
+    reward = random.uniform(-1, 1, (30, 1)) * np.where(modest, 1, 1e12)[:, None]
+    alone = long_run_value(
+        pve.MDP(reward[:20], transition[:20, :, :20], 0.99), np.ones((20, 1))
+    )
+    mdp = pve.MDP(reward[order], transition[order][..., order], 0.99)
+    for value in (
+        pve.policy_value(mdp, np.ones((30, 1))),
+        pve.policy_value(mdp, np.ones((20, 30, 1)))[7],
+        pve.policy_iteration(mdp)[0],
+    ):
+        np.testing.assert_allclose(value[np.argsort(order)][:20], alone, atol=1e-11)
+
+
+def test_value_iteration_says_that_it_reached_its_limit():
+    mdp = pve.MDP([[1.0]], [[[1.0]]], 1 - 1e-10)
+    message = r"limit of 1000 backups: .* off by 1e\+10, the tolerance is 1e-08; raise"
+    with pytest.warns(RuntimeWarning, match=message):
+        value, _ = pve.value_iteration(mdp, limit=1000)
+    assert value[0] == pytest.approx(1000, rel=1e-6)
+    with pytest.raises(ValueError, match=r"limit is 0; legal are the integers 1, 2, 3"):
+        pve.value_iteration(mdp, limit=0)
 
 
 # Performance ------------------------------------------------------------------------

@@ -7,21 +7,27 @@ is NumPy in float64, whatever type the MDP comes in.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.linalg import lu_factor, lu_solve
 
-from pve.checks import Array, check_policies, is_traced
+from pve.checks import Array, check_policies, check_positive_integer, is_traced
 from pve.mdp.banded import banded_values, find_band
-from pve.mdp.bellman import bellman_optimality, induced_transition
+from pve.mdp.bellman import induced_transition
 from pve.mdp.core import MDP, exact
 
 SOLVE_BATCH = 16  # policies solved at once: at 104 states their matrices stay in cache
-# Two actions whose values differ by less than this share of the largest value count as
-# equal; exact solves of float64 systems with γ = 0.99 agree to about 1e-13.
-TIE = 1e-10
+# Two actions count as equal if they differ by less than this share of the numbers of which
+# their difference is the sum: some units in the last place.
+TIE = 32 * np.finfo(np.float64).eps
+SCREEN = 1e-12  # the same of their values, which rounding leaves less exact
+PAIRS = 1024  # of actions whose differences are formed at once
+MIXED = 1e3  # from this ratio of values on their rounding is looked at, state by state
+REFINEMENTS = 5  # at most, of an exact value
 
 
 def policy_value(mdp: MDP, policy: Array) -> Array:
@@ -53,7 +59,18 @@ def policy_value(mdp: MDP, policy: Array) -> Array:
     # Finding the band takes as long as solving a few dense systems.
     band = find_band(mdp) if len(policies) >= SOLVE_BATCH else None
     if band is not None:
-        return banded_values(mdp, policies, band).reshape(*batch, mdp.num_states)
+        values = banded_values(mdp, policies, band)
+    else:
+        values = _dense_values(mdp, policies)
+    for n in np.flatnonzero(_mixed(values)):
+        chain = np.einsum("sa,sat->st", policies[n], mdp.transition)
+        system = np.eye(mdp.num_states) - mdp.discount * chain
+        reward = (policies[n] * mdp.reward).sum(-1)
+        values[n] = _settled(system, reward, mdp.discount, values[n])
+    return values.reshape(*batch, mdp.num_states)
+
+
+def _dense_values(mdp: MDP, policies: np.ndarray) -> np.ndarray:
     values = np.empty(policies.shape[:2])
     states = np.arange(mdp.num_states)
     for start in range(0, len(policies), SOLVE_BATCH):
@@ -64,7 +81,7 @@ def policy_value(mdp: MDP, policy: Array) -> Array:
         reward = (block * mdp.reward).sum(-1)
         solution = np.linalg.solve(system, reward[..., None])
         values[start : start + SOLVE_BATCH] = solution[..., 0]
-    return values.reshape(*batch, mdp.num_states)
+    return values
 
 
 def greedy_policy(mdp: MDP, value: Array) -> np.ndarray:
@@ -77,45 +94,101 @@ def greedy_policy(mdp: MDP, value: Array) -> np.ndarray:
     Returns:
       ``[S, A]``, one 1 in each row.
     """
-    return np.eye(mdp.num_actions)[_greedy_actions(exact(mdp), np.asarray(value))]
+    return np.eye(mdp.num_actions)[best_actions(mdp, value).argmax(-1)]
 
 
-def _greedy_actions(mdp: MDP, value: np.ndarray) -> np.ndarray:
-    action_values = mdp.reward + mdp.discount * mdp.expect(value)
-    slack = TIE * np.abs(action_values).max()
-    best = action_values.max(-1, keepdims=True)
-    return (action_values >= best - slack).argmax(-1)
+def best_actions(mdp: MDP, value: Array) -> np.ndarray:
+    """Which actions are greedy for a value, those that are equal to rounding included.
+
+    Two actions a and b of a state s are compared by
+    r(s, a) − r(s, b) + γ Σ_s' [p(s' | s, a) − p(s' | s, b)] [v(s') − v(s)], and are equal
+    if that is a few units in the last place of its terms: what other actions and states
+    cost plays no part.
+
+    Args:
+      mdp: the MDP.
+      value: ``[S]``.
+
+    Returns:
+      ``[S, A]``, true for the best; at least one in each row.
+    """
+    return _best_actions(exact(mdp), np.asarray(value, np.float64))
 
 
-def value_iteration(mdp: MDP, tolerance: float = 1e-8) -> tuple[np.ndarray, np.ndarray]:
+def _best_actions(mdp: MDP, value: np.ndarray) -> np.ndarray:
+    moved, size = mdp.discount * mdp.expect(np.stack([value, np.abs(value)]))
+    action_values, size = mdp.reward + moved, np.abs(mdp.reward) + size
+    top = action_values.argmax(-1)[:, None]
+    gap = np.take_along_axis(action_values, top, -1) - action_values
+    best = gap <= SCREEN * (size + np.take_along_axis(size, top, -1))
+    pairs = np.argwhere(best & (best.sum(-1, keepdims=True) > 1))
+    lead, slack = np.zeros_like(gap), np.zeros_like(gap)
+    for start in range(0, len(pairs), PAIRS):
+        s, a = pairs[start : start + PAIRS].T
+        this, other = (s, a), (s, top[s, 0])
+        here, there = mdp.transition[this], mdp.transition[other]
+        rise = value - value[s, None]
+        moves = ((here - there) * rise).sum(-1)
+        lead[this] = mdp.reward[this] - mdp.reward[other] + mdp.discount * moves
+        # Rounded may be the rewards, the probabilities and the values.
+        terms = (here + there) * np.abs(rise) + np.abs(here - there) * np.abs(value)
+        rewards = np.abs(mdp.reward[this]) + np.abs(mdp.reward[other])
+        slack[this] = TIE * (rewards + mdp.discount * terms.sum(-1))
+    lead[~best] = -np.inf
+    return best & (lead >= lead.max(-1, keepdims=True) - slack)
+
+
+def value_iteration(
+    mdp: MDP, tolerance: float = 1e-8, *, limit: int = 1_000_000
+) -> tuple[np.ndarray, np.ndarray]:
     """The optimal value by repeated backups, to a guaranteed accuracy.
 
     Stops when the last change, times γ / (1 − γ), is at most ``tolerance``: then no
     state's value is further than that from the optimal one. Rounding sets a limit: it also
-    stops when changes fall below some units in the last place of the largest possible
-    value, which may leave errors of 2e-15 max|r| / (1 − γ)². `policy_iteration` is exact.
+    stops when no state changes by more than some units in the last place of what its value
+    is the sum of, which may leave errors of 2e-15 of that / (1 − γ). `policy_iteration` is
+    exact.
 
     Args:
       mdp: the MDP.
       tolerance: the largest allowed error of any state's value, > 0; see above for how
         small is of use.
+      limit: the largest number of backups, ≥ 1. Their error falls by γ at each.
 
     Returns:
       The value ``[S]`` and its greedy policy ``[S, A]``.
 
     Raises:
-      ValueError: the tolerance is not positive.
+      ValueError: the tolerance is not positive or the limit below 1.
+
+    Warns:
+      RuntimeWarning: the limit was reached; it says how large the error may be.
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance is {tolerance!r}; legal are numbers > 0")
+    check_positive_integer("limit", limit)
     mdp = exact(mdp)
-    # Below this change the backups only shuffle rounding errors.
-    floor = 8 * np.finfo(float).eps * np.abs(mdp.reward).max() / (1 - mdp.discount)
-    threshold = max(tolerance * (1 - mdp.discount) / max(mdp.discount, 1e-300), floor)
-    value, change = np.zeros(mdp.num_states), np.inf
-    while change > threshold:
-        backup = bellman_optimality(mdp, value)
-        value, change = backup, np.abs(backup - value).max()
+    distance = mdp.discount / (1 - mdp.discount)  # from the last change to the optimum
+    value = np.zeros(mdp.num_states)
+    for _ in range(limit):
+        moved, size = mdp.discount * mdp.expect(np.stack([value, np.abs(value)]))
+        action_values = mdp.reward + moved
+        best = action_values.argmax(-1)[:, None]
+        backup = np.take_along_axis(action_values, best, -1)[:, 0]
+        size = np.take_along_axis(np.abs(mdp.reward) + size, best, -1)[:, 0]
+        change, value = np.abs(backup - value), backup
+        # Below this change the backups only shuffle rounding errors.
+        floor = 8 * np.finfo(float).eps * size
+        if change.max() * distance <= tolerance or (change <= floor).all():
+            break
+    else:
+        warnings.warn(
+            f"value iteration reached its limit of {limit} backups: values may be off by "
+            f"{change.max() * distance:.2g}, the tolerance is {tolerance:g}; raise "
+            "`limit`, or take policy_iteration",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return value, greedy_policy(mdp, value)
 
 
@@ -126,32 +199,87 @@ def policy_iteration(mdp: MDP) -> tuple[np.ndarray, np.ndarray]:
       mdp: the MDP.
 
     Returns:
-      The optimal value ``[S]`` and the optimal policy ``[S, A]``, deterministic; among
-      actions of equal value the lowest.
+      The optimal policy ``[S, A]``, deterministic, among actions equal to rounding the
+      lowest; before it, its value ``[S]``. No state prefers another action by more than
+      rounding, whatever other states and actions cost: see `best_actions`.
     """
     mdp = exact(mdp)
     states = np.arange(mdp.num_states)
-    actions = mdp.reward.argmax(-1)
+    actions, tried = mdp.reward.argmax(-1), set()
     while True:
-        value = _follow(mdp.reward, mdp.transition, mdp.discount, actions)
-        action_values = mdp.reward + mdp.discount * mdp.expect(value)
-        slack = TIE * np.abs(action_values).max()
-        better = action_values.max(-1) > action_values[states, actions] + slack
-        if not better.any():
-            return value, np.eye(mdp.num_actions)[_greedy_actions(mdp, value)]
-        actions = np.where(better, action_values.argmax(-1), actions)
+        best = _best_actions(mdp, _refined_value(mdp, actions))
+        stays = best[states, actions]
+        tried.add(actions.tobytes())
+        actions = np.where(stays, actions, best.argmax(-1))
+        if stays.all() or actions.tobytes() in tried:  # again: better by rounding alone
+            break
+    plan = best.argmax(-1)
+    value = _follow(mdp.reward, mdp.transition, mdp.discount, plan)
+    return value, np.eye(mdp.num_actions)[plan]
+
+
+def _refined_value(mdp: MDP, actions: np.ndarray) -> np.ndarray:
+    system, reward = _system(mdp.reward, mdp.transition, mdp.discount, actions)
+    return _refined(system, reward, mdp.discount)
+
+
+def _system(
+    reward: Array, transition: Array, discount: float, actions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """I − γ P_π and r_π of always taking ``actions[s]`` in s."""
+    states = np.arange(len(actions))
+    chain = np.asarray(transition[states, actions], np.float64)
+    chain /= chain.sum(-1, keepdims=True)
+    system = chain * -discount
+    system[states, states] += 1
+    return system, np.asarray(reward[states, actions], np.float64)
 
 
 def _follow(
     reward: Array, transition: Array, discount: float, actions: np.ndarray
 ) -> np.ndarray:
     """The exact value of always taking ``actions[s]`` in s, ``[S]``."""
-    states = np.arange(len(actions))
-    chain = np.asarray(transition[states, actions], np.float64)
-    chain /= chain.sum(-1, keepdims=True)
-    system = chain * -discount
-    system[states, states] += 1
-    return np.linalg.solve(system, np.asarray(reward[states, actions], np.float64))
+    system, reward = _system(reward, transition, discount, actions)
+    return _settled(system, reward, discount, np.linalg.solve(system, reward))
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """Whether a state is worth so much that its rounding may show in another, ``[...]``."""
+    size = np.abs(values)
+    return size.max(-1) > MIXED * size.min(-1)
+
+
+def _settled(
+    system: np.ndarray, reward: np.ndarray, discount: float, value: np.ndarray
+) -> np.ndarray:
+    """The value, refined if it leaves a state's equation unsolved to its own rounding."""
+    if _mixed(value):
+        size = np.abs(value)
+        size = np.abs(reward) + 2 * size - system @ size  # |r| + |v| + γ P |v|
+        if (np.abs(reward - system @ value) > SCREEN * size).any():
+            return _refined(system, reward, discount)
+    return value
+
+
+def _refined(system: np.ndarray, reward: np.ndarray, discount: float) -> np.ndarray:
+    """The solution of (I − γ P) v = r, each state's to its own rounding.
+
+    The system's transpose is eliminated: its diagonal dominates in each column, so that
+    no rows are exchanged and costs do not reach states from which nothing leads to them.
+    Residuals r(s) + γ Σ_s' p(s' | s) [v(s') − v(s)] − (1 − γ) v(s) keep their digits when
+    values are large beside their differences, as they are for γ close to 1.
+    """
+    factors = lu_factor(system.T, check_finite=False)
+    value = lu_solve(factors, reward, trans=1, check_finite=False)
+    for _ in range(REFINEMENTS):
+        # Beside its diagonal the system is −γ P.
+        moves = (system * (value[:, None] - value)).sum(-1)
+        residual = reward + moves - (1 - discount) * value
+        correction = lu_solve(factors, residual, trans=1, check_finite=False)
+        value = value + correction
+        if (np.abs(correction) <= 2 * np.finfo(np.float64).eps * np.abs(value)).all():
+            break
+    return value
 
 
 def performance(model: Any, env: MDP) -> float:
