@@ -8,7 +8,7 @@ import numpy as np
 
 from pve.checks import Array, check_policies, check_positive_integer
 from pve.mdp.core import MDP, exact
-from pve.mdp.planning import policy_iteration
+from pve.mdp.planning import best_actions, policy_iteration
 
 
 def trajectories(
@@ -50,12 +50,8 @@ def trajectories(
 def optimal_action_share(model: MDP, env: MDP) -> float:
     """The share of states where the model's greedy action is optimal in the environment.
 
-    An action counts as optimal if its value is within 1e-9 of the best, relatively.
+    An action counts as optimal if it is equal to the best to rounding.
     """
-    value, _ = policy_iteration(env)
-    env = exact(env)
-    action_values = env.reward + env.discount * env.expect(value)
-    best = action_values.max(-1, keepdims=True)
-    optimal = action_values >= best - 1e-9 * np.abs(action_values).max()
+    optimal = best_actions(env, policy_iteration(env)[0])
     _, policy = policy_iteration(model)
     return float((optimal * policy).sum(-1).mean())
