@@ -12,6 +12,7 @@ import numpy as np
 
 Array = Any  # a NumPy or a JAX array: NumPy stays exact, JAX is traced and compiled
 ROW_SUM_TOLERANCE = 1e-5  # a softmax over thousands of states in float32 stays within
+ROUNDING = 1e-12  # of a probability computed in float64, by which it may be below zero
 
 
 def as_array(name: str, value: Any) -> Array:
@@ -82,8 +83,8 @@ def check_distributions(name: str, array: Array) -> None:
     if not np.isfinite(array).all():
         where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
         raise ValueError(f"{name}{list(where)} is {array[where]}; legal are finite numbers")
-    if (array < 0).any():
-        where = tuple(map(int, np.argwhere(array < 0)[0]))
+    if (array < -ROUNDING).any():
+        where = tuple(map(int, np.argwhere(array < -ROUNDING)[0]))
         raise ValueError(
             f"{name}{list(where)} is {array[where]:g}; legal are probabilities in [0, 1]"
         )
@@ -93,6 +94,67 @@ def check_distributions(name: str, array: Array) -> None:
         where = tuple(map(int, np.argwhere(wrong)[0]))
         raise ValueError(
             f"{name}{list(where)} sums to {total[where]:g}; every row must sum to 1"
+        )
+
+
+def as_distributions(name: str, array: np.ndarray) -> np.ndarray:
+    """Return distributions without their rounding, or raise; exact ones as they are."""
+    check_distributions(name, array)
+    if (array < 0).any():
+        array = np.maximum(array, 0.0)
+    total = array.sum(-1, keepdims=True)
+    rounded = np.abs(total - 1) > ROUNDING
+    return np.where(rounded, array / total, array) if rounded.any() else array
+
+
+def check_legal(legal: Any, reward: Array) -> np.ndarray | None:
+    """Return which actions are legal, ``[S, A]``, by a mask and −∞ in a NumPy reward.
+
+    None if all are. Raises a ``ValueError`` where a state has none, or a mask does not fit.
+    """
+    if legal is not None:
+        legal = np.asarray(legal)
+        if legal.dtype != bool:
+            raise TypeError(f"legal has dtype {legal.dtype}; legal are true and false")
+        if legal.shape != reward.shape:
+            raise ValueError(
+                f"legal has shape {list(legal.shape)}; legal with this reward is "
+                f"{list(reward.shape)}"
+            )
+    if isinstance(reward, np.ndarray) and (reward == -math.inf).any():
+        finite = reward > -math.inf
+        legal = finite if legal is None else legal & finite
+    if legal is None or legal.all():
+        return None
+    if not legal.any(-1).all():
+        state = int(np.flatnonzero(~legal.any(-1))[0])
+        raise ValueError(
+            f"state {state} has no legal action; legal is at least one (at an end, one "
+            "that stays with reward 0)"
+        )
+    return legal
+
+
+def check_names(name: str, names: Any, count: int) -> tuple[str, ...] | None:
+    """Return names as words, or None; raise unless there are ``count``, all distinct."""
+    if names is None:
+        return None
+    names = check_distinct(name, names, str)
+    if len(names) != count:
+        raise ValueError(f"{name} has {len(names)} names; legal are {count}")
+    return names
+
+
+def check_takes_legal(policies: Array, legal: np.ndarray | None) -> None:
+    """Raise a ``ValueError`` where a policy takes an action that is not legal."""
+    if legal is None or is_traced(policies):
+        return
+    taken = np.asarray(policies) * ~legal
+    if taken.any():
+        *_, state, action = where = tuple(map(int, np.argwhere(taken)[0]))
+        raise ValueError(
+            f"policy{list(where)} is {taken[where]:g}; action {action} is not legal in "
+            f"state {state}: legal are {np.flatnonzero(legal[state]).tolist()}"
         )
 
 
@@ -129,6 +191,11 @@ def check_discount(discount: Any) -> float:
         number = float(discount)
     except (TypeError, ValueError):
         raise TypeError(f"discount is {discount!r}; {legal}") from None
+    if number == 1:
+        raise ValueError(
+            f"discount is 1; {legal}: undiscounted, a path that does not end may have no "
+            "finite value. If all paths end, take a number close to 1, such as 0.9999"
+        )
     if not 0 <= number < 1:
         raise ValueError(f"discount is {number:g}; {legal}")
     return number

@@ -44,7 +44,46 @@ ILLEGAL = {
         ValueError,
         ["reward[1, 0]", "nan", "finite"],
     ),
-    "discount one": ((REWARD, TRANSITION, 1), ValueError, ["discount is 1", "[0, 1)"]),
+    "discount one": (
+        (REWARD, TRANSITION, 1),
+        ValueError,
+        ["discount is 1", "[0, 1)", "no finite value", "such as 0.9999"],
+    ),
+    "mask of other shape": (
+        (REWARD, TRANSITION, 0.9, [[True, False]]),
+        ValueError,
+        ["legal has shape [1, 2]", "[2, 2]"],
+    ),
+    "mask of numbers": (
+        (REWARD, TRANSITION, 0.9, [[1, 0], [1, 1]]),
+        TypeError,
+        ["legal has dtype int", "true and false"],
+    ),
+    "no legal action": (
+        ([[1.0, 0.0], [-np.inf, -np.inf]], TRANSITION, 0.9),
+        ValueError,
+        ["state 1 has no legal action", "at least one"],
+    ),
+    "start of other shape": (
+        (REWARD, TRANSITION, 0.9, None, [1.0]),
+        ValueError,
+        ["start has shape [1]", "[2]"],
+    ),
+    "start no distribution": (
+        (REWARD, TRANSITION, 0.9, None, [0.5, 0.4]),
+        ValueError,
+        ["start", "sums to 0.9"],
+    ),
+    "too few names": (
+        (REWARD, TRANSITION, 0.9, None, None, ["here"]),
+        ValueError,
+        ["state_names has 1 names", "2"],
+    ),
+    "names twice": (
+        (REWARD, TRANSITION, 0.9, None, None, None, ["go", "go"]),
+        ValueError,
+        ["action_names", "distinct"],
+    ),
     "discount negative": (
         (REWARD, TRANSITION, -0.5),
         ValueError,
@@ -102,6 +141,60 @@ def test_illegal_input_is_named_with_the_legal(arguments, error, parts):
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_rounded_rows_are_distributions():
+    third = 0.333333
+    transition = np.full((3, 2, 3), third)
+    transition[2, 1] = [0.2, 0.8 + 2.8e-17, -2.8e-17]
+    mdp = pve.MDP(np.eye(3)[:, :2], transition, 0.99)
+    np.testing.assert_allclose(mdp.transition.sum(-1), 1, rtol=0, atol=1e-15)
+    assert mdp.transition[2, 1].tolist() == [0.2, 0.8, 0]
+    policy = np.full((3, 2), 0.5)
+    value = pve.policy_value(mdp, policy)
+    np.testing.assert_allclose(pve.bellman(mdp, policy, value), value, rtol=1e-14)
+    assert float(pve.pve_loss(mdp, policy[None], value[None])) < 1e-8  # in float32
+    with pytest.raises(ValueError, match=r"transition\[0, 0\] sums to 0.999; every row"):
+        pve.MDP(np.eye(3)[:, :2], np.round(transition, 3), 0.99)
+
+
+def test_exact_rows_stay_as_they_are(rooms):
+    again = pve.MDP(rooms.mdp.reward, rooms.mdp.transition, 0.99)
+    assert (again.transition == rooms.mdp.transition).all()
+
+
+LEGAL = np.array([[True, False], [True, True]])
+
+
+@pytest.mark.parametrize("by", ["mask", "reward", "both"])
+def test_actions_that_are_not_legal(by):
+    reward = np.array(REWARD)
+    transition = altered(0, 1, [np.nan, 7.0])  # not looked at
+    if by != "mask":
+        reward[0, 1] = -np.inf
+    mask = None if by == "reward" else LEGAL
+    mdp = pve.MDP(reward, transition, 0.9, mask)
+    assert mdp.legal.tolist() == LEGAL.tolist()
+    assert mdp.reward.tolist() == [[1, 0], [0, 2]]
+    assert mdp.transition[0, 1].tolist() == [1, 0]  # it stays
+
+
+def test_all_legal_is_no_mask():
+    assert pve.MDP(REWARD, TRANSITION, 0.9, np.ones((2, 2), bool)).legal is None
+
+
+def test_jax_keeps_what_is_known_beside_the_numbers():
+    mdp = pve.MDP(REWARD, TRANSITION, 0.9, LEGAL, [1, 0], ["a", "b"], ["stay", "go"])
+    doubled = jax.jit(lambda m: jax.tree.map(lambda leaf: 2 * leaf, m))(mdp)
+    assert doubled.legal is mdp.legal
+    assert doubled.start.tolist() == [1, 0]
+    assert doubled.state_names == ("a", "b")
+    assert doubled.action_names == ("stay", "go")
+    other = pve.MDP(REWARD, TRANSITION, 0.9)
+    assert jax.tree.structure(mdp) == jax.tree.structure(doubled)
+    assert jax.tree.structure(mdp) != jax.tree.structure(other)
+    slope = jax.grad(lambda m: m.reward.sum())(jax.tree.map(jnp.asarray, mdp))
+    assert (slope.reward == 1).all()
 
 
 def test_lists_become_exact_arrays():

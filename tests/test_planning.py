@@ -24,6 +24,7 @@ from oracles import (
 
 import pve
 from pve.mdp.banded import find_band
+from pve.mdp.planning import performance_limits
 
 
 def two_states(stay, leave, gain, loss, discount):
@@ -375,6 +376,59 @@ def test_value_iteration_says_that_it_reached_its_limit():
         pve.value_iteration(mdp, limit=0)
 
 
+# Legal actions ----------------------------------------------------------------------
+
+
+def masked(seed, states=4, actions=3, discount=0.9):
+    """A random MDP and a mask that leaves one action or more in each state."""
+    random, mdp = np.random.default_rng(seed), random_mdp(seed, states, actions, discount)
+    legal = random.random((states, actions)) < 0.5
+    legal[np.arange(states), random.integers(actions, size=states)] = True
+    return pve.MDP(mdp.reward, mdp.transition, discount, legal), mdp
+
+
+@given(seeds)
+def test_plans_take_legal_actions_alone(seed):
+    mdp, free = masked(seed)
+    legal = np.ones((4, 3), bool) if mdp.legal is None else mdp.legal
+    policies = deterministic_policies(4, 3)
+    policies = policies[(policies * ~legal).sum((1, 2)) == 0]
+    values = np.array([long_run_value(free, policy) for policy in policies])
+    for value, policy in (pve.policy_iteration(mdp), pve.value_iteration(mdp)):
+        np.testing.assert_allclose(value, values.max(0), atol=1e-7)
+        assert legal[policy.astype(bool)].all()
+    best = values.max(0)
+    np.testing.assert_allclose(pve.bellman_optimality(mdp, best), best, atol=1e-9)
+    assert legal[pve.greedy_policy(mdp, best).astype(bool)].all()
+    assert (pve.uniform_policy(mdp) > 0).tolist() == legal.tolist()
+
+
+@given(seeds)
+def test_a_model_plans_with_the_worlds_legal_actions(seed):
+    env, free = masked(seed)
+    legal = np.ones((4, 3), bool) if env.legal is None else env.legal
+    reward = np.where(legal, free.reward, 100)  # what a model may believe of them
+    model = pve.MDP(reward, free.transition, 0.9)
+    best = pve.policy_iteration(env)[0]
+    assert pve.performance(model, env) == pytest.approx(best.mean())
+    assert pve.optimal_action_share(model, env) == 1
+
+
+def test_legal_actions_of_jacks_cars():
+    reward, transition, legal = jacks_cars()
+    mdp = pve.MDP(np.where(legal, reward, -np.inf), transition, 0.9)
+    value, policy = pve.policy_iteration(mdp)
+    assert round(value.mean(), 3) == 563.687
+    assert legal[policy.astype(bool)].all()
+
+
+def test_values_of_illegal_policies_are_refused():
+    mdp, _ = masked(0)
+    state, action = np.argwhere(~mdp.legal)[0]
+    with pytest.raises(ValueError, match=rf"action {action} is not legal in state {state}"):
+        pve.policy_value(mdp, np.full((4, 3), 1 / 3))
+
+
 # Performance ------------------------------------------------------------------------
 
 
@@ -402,3 +456,16 @@ def test_performance_is_the_value_of_one_of_the_models_best(pair):
 def test_performance_refuses_another_size():
     with pytest.raises(ValueError, match=r"shape \[2, 2\]; legal .* \[3, 2\]"):
         pve.performance(random_mdp(0, 2), random_mdp(0, 3))
+
+
+def test_performance_from_the_start():
+    env, model = random_mdp(0), random_mdp(1)
+    start = np.array([0.5, 0.5, 0])
+    value = long_run_value(env, pve.policy_iteration(model)[1])
+    assert pve.performance(model, env, start=start) == pytest.approx(value[:2].mean())
+    low, high = performance_limits(env, start=start)
+    uniform = long_run_value(env, np.full((3, 2), 0.5))
+    assert low == pytest.approx(uniform[:2].mean())
+    assert high == pytest.approx(pve.policy_iteration(env)[0][:2].mean())
+    with pytest.raises(ValueError, match=r"start\[\] sums to 1.5; every row must sum to 1"):
+        pve.performance(model, env, start=np.full(3, 0.5))

@@ -266,3 +266,25 @@ def test_illegal_seeds(seed, error):
     with pytest.raises(error, match=r"legal are the integers 0 … 4294967295") as caught:
         check_seed(seed)
     assert str(seed) in str(caught.value)
+
+
+LEGAL = np.array([[True, False, True], [False, True, False], [True, True, True]])
+
+
+@pytest.mark.parametrize("kind", ["deterministic", "stochastic", "mixed"])
+def test_random_policies_take_legal_actions(kind):
+    drawn = pve.random_policies(jax.random.key(0), 6000, 3, 3, kind, legal=LEGAL)
+    drawn = np.asarray(drawn, float)
+    assert not drawn[:, ~LEGAL].any()
+    np.testing.assert_allclose(drawn.sum(-1), 1, atol=1e-6)
+    # Legal actions are alike.
+    np.testing.assert_allclose(drawn.mean(0), LEGAL / LEGAL.sum(-1)[:, None], atol=0.03)
+
+
+def test_improvement_policies_take_legal_actions():
+    mdp = random_mdp(0, 3, 3)
+    mdp = pve.MDP(mdp.reward, mdp.transition, mdp.discount, LEGAL)
+    for kind in ("deterministic", "stochastic"):
+        drawn = pve.improvement_policies(jax.random.key(0), mdp, 20, 5, kind)
+        assert not drawn[:, ~LEGAL].any()
+        assert len(np.unique(drawn, axis=0)) > 4

@@ -321,3 +321,23 @@ def test_illegal_training(arguments, error, message):
     settings = {"recipe": RECIPE, "num_policies": 5, **arguments}
     with pytest.raises(error, match=message):
         pve.train(jax.random.key(0), ENV, **settings)
+
+
+def test_training_on_legal_actions():
+    mdp = random_mdp(0, 3, 2)
+    legal = np.array([[True, False], [True, True], [False, True]])
+    env = pve.MDP(
+        mdp.reward, mdp.transition, mdp.discount, legal, [1, 0, 0], ["x", "y", "z"]
+    )
+    recipe = pve.Recipe(600, 10, 3e-2, "cosine")
+    for order in (2, math.inf):
+        trained = pve.train(
+            jax.random.key(0), env, order=order, recipe=recipe, num_policies=200
+        )
+        assert trained.losses[0, -1] < 0.1 * trained.losses[0, 0]
+        model = trained.models[0]
+        assert (model.legal == legal).all()
+        assert model.state_names == ("x", "y", "z")
+        assert legal[pve.policy_iteration(model)[1].astype(bool)].all()
+    with pytest.raises(ValueError, match=r"action 1 is not legal in state 0"):
+        pve.train(jax.random.key(0), env, policies=np.full((1, 3, 2), 0.5))

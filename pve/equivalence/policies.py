@@ -15,14 +15,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pve.checks import Array, check_kind, check_positive_integer, check_share
+from pve.checks import (
+    Array,
+    check_kind,
+    check_legal,
+    check_positive_integer,
+    check_share,
+)
 from pve.keys import generator
 from pve.mdp.core import MDP, exact
 from pve.mdp.planning import policy_iteration, policy_value
 
 
 def random_policies(
-    key: Array, num: int, num_states: int, num_actions: int, kind: str = "mixed"
+    key: Array,
+    num: int,
+    num_states: int,
+    num_actions: int,
+    kind: str = "mixed",
+    *,
+    legal: Array | None = None,
 ) -> Array:
     """Draw independent random policies.
 
@@ -34,34 +46,41 @@ def random_policies(
       kind: ``"deterministic"`` (in each state one action, all equally likely),
         ``"stochastic"`` (in each state uniform weights, divided by their sum) or
         ``"mixed"`` (each policy one or the other, with equal chance).
+      legal: ``[S, A]``, the actions to draw from, such as ``mdp.legal``; None for all.
 
     Returns:
       ``[N, S, A]``, float32.
 
     Raises:
-      ValueError: an unknown kind or a number below 1.
+      ValueError: an unknown kind, a number below 1 or a state without legal actions.
     """
     check_kind(kind)
     check_positive_integer("num", num)
     check_positive_integer("num_states", num_states)
     check_positive_integer("num_actions", num_actions)
-    return _random_policies(key, num, num_states, num_actions, kind)
+    legal = check_legal(legal, np.zeros((num_states, num_actions)))
+    return _random_policies(key, num, num_states, num_actions, kind, legal)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def _random_policies(
-    key: Array, num: int, num_states: int, num_actions: int, kind: str
+    key: Array, num: int, num_states: int, num_actions: int, kind: str, legal: Array | None
 ) -> Array:
     action_key, weight_key, kind_key = jax.random.split(key, 3)
     shape = (num, num_states)
 
     def deterministic() -> Array:
-        actions = jax.random.randint(action_key, shape, 0, num_actions)
+        if legal is None:
+            actions = jax.random.randint(action_key, shape, 0, num_actions)
+        else:
+            place = jax.random.randint(action_key, shape, 0, legal.sum(-1))
+            actions = jnp.argsort(~legal, stable=True)[jnp.arange(num_states), place]
         return jax.nn.one_hot(actions, num_actions, dtype=jnp.float32)
 
     def stochastic() -> Array:
         weights = jax.random.uniform(weight_key, (*shape, num_actions))
         weights = jnp.maximum(weights, 1e-7)  # a row of zeros has no distribution
+        weights = weights if legal is None else weights * legal
         return weights / weights.sum(-1, keepdims=True)
 
     if kind == "deterministic":
@@ -113,12 +132,18 @@ def improvement_path(
     actions_eye = np.eye(mdp.num_actions)
     policies: list[np.ndarray] = []
     while len(policies) < num:
-        actions = random.integers(mdp.num_actions, size=mdp.num_states)
+        if mdp.legal is None:
+            actions = random.integers(mdp.num_actions, size=mdp.num_states)
+        else:
+            place = random.integers(mdp.legal.sum(-1))
+            actions = np.argsort(~mdp.legal, stable=True)[np.arange(mdp.num_states), place]
         value = policy_value(mdp, actions_eye[actions])
         start = value.mean()
         policies.append(actions_eye[actions])
         while len(policies) < num:
             action_values = mdp.reward + mdp.discount * mdp.expect(value)
+            if mdp.legal is not None:
+                action_values = np.where(mdp.legal, action_values, -np.inf)
             chosen = random.random(mdp.num_states) < update_probability
             actions = np.where(chosen, action_values.argmax(-1), actions)
             if published:
@@ -190,7 +215,9 @@ def improvement_policies(
         published=published,
     ).astype(np.float32)
     num = num_base * num_perturbed
-    replacement = random_policies(policy_key, num, mdp.num_states, mdp.num_actions, kind)
+    replacement = random_policies(
+        policy_key, num, mdp.num_states, mdp.num_actions, kind, legal=mdp.legal
+    )
     mask = jax.random.bernoulli(mask_key, perturbed, (num, mdp.num_states, 1))
     repeated = np.repeat(base, num_perturbed, axis=0)
     return np.where(np.asarray(mask), np.asarray(replacement), repeated)

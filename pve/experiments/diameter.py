@@ -75,7 +75,9 @@ def prepare(config: DiameterConfig, seed: int, env: MDP, task: Task) -> Job:
     key = stream(seed, NAME, f"order={format_coordinate(order)}", f"run={run}")
     init_key, policy_key, function_key, batch_key = jax.random.split(key, 4)
     num_states, num_actions = env.num_states, env.num_actions
-    policies = random_policies(policy_key, config.policies, num_states, num_actions)
+    policies = random_policies(
+        policy_key, config.policies, num_states, num_actions, legal=env.legal
+    )
     functions = None
     if order != math.inf:
         functions = random_functions(function_key, config.policies, num_states)

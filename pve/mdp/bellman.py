@@ -74,6 +74,8 @@ def _backup(mdp: Any, policy: Array, value: Array) -> Array:
 def bellman_optimality(mdp: Any, value: Array) -> Array:
     """Apply the Bellman optimality operator, (T v)(s) = max_a [r + γ p v](s, a).
 
+    The maximum is over the legal actions.
+
     Args:
       mdp: an MDP or anything with ``.reward``, ``.discount`` and ``.expect``.
       value: ``[..., S]``.
@@ -87,7 +89,11 @@ def bellman_optimality(mdp: Any, value: Array) -> Array:
     """
     value = as_array("value", value)
     check_value_shape(value, mdp.reward.shape[-2])
-    return (mdp.reward + mdp.discount * mdp.expect(value)).max(-1)
+    action_values = mdp.reward + mdp.discount * mdp.expect(value)
+    legal = getattr(mdp, "legal", None)
+    if legal is None:
+        return action_values.max(-1)
+    return action_values.max(-1, where=legal, initial=-math.inf)
 
 
 @full_precision

@@ -23,8 +23,11 @@ import numpy as np
 from pve.checks import (
     Array,
     as_array,
+    as_distributions,
     check_discount,
     check_distributions,
+    check_legal,
+    check_names,
     check_value_shape,
     is_traced,
 )
@@ -57,12 +60,22 @@ class MDP:
 
     It is a JAX pytree with the three attributes as leaves, so it goes through ``jit``,
     ``vmap`` and ``grad``; there the numbers are unknown and only shapes are checked.
-    NumPy arrays and lists are kept as NumPy float64, JAX arrays as they are.
+    NumPy arrays and lists are kept as NumPy float64, JAX arrays as they are. What else is
+    known of the world is no leaf, but part of the tree's structure.
+
+    In NumPy, rows that are rounded (their sum is within 1e-5 of one) are divided by their
+    sum, and a probability below zero by rounding alone is zero.
 
     Attributes:
-      reward: ``[S, A]``, the expected reward of an action in a state; finite.
+      reward: ``[S, A]``, the expected reward of an action in a state; finite, or in NumPy
+        −∞ for an action that is not legal.
       transition: ``[S, A, S]``, the probability of the next state; rows sum to one.
       discount: a number, 0 ≤ discount < 1.
+      legal: ``[S, A]``, true where an action may be taken, in every state at least one;
+        None if all may be. In NumPy the other actions have reward 0 and stay.
+      start: ``[S]``, the distribution of the first state, if there is one.
+      state_names: ``S`` words, if states have names.
+      action_names: ``A`` words, if actions have names.
 
     Raises:
       ValueError: a shape, a number or a row sum is not legal; the message says which.
@@ -72,12 +85,14 @@ class MDP:
     reward: Array
     transition: Array
     discount: Any
+    legal: np.ndarray | None = None
+    start: np.ndarray | None = None
+    state_names: tuple[str, ...] | None = None
+    action_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         reward = as_array("reward", self.reward)
         transition = as_array("transition", self.transition)
-        object.__setattr__(self, "reward", reward)
-        object.__setattr__(self, "transition", transition)
         if reward.ndim != 2 or 0 in reward.shape:
             raise ValueError(
                 f"reward has shape {list(reward.shape)}; legal is [S, A] with S, A ≥ 1"
@@ -88,6 +103,27 @@ class MDP:
                 f"transition has shape {list(transition.shape)}; legal with this reward "
                 f"is [{num_states}, {num_actions}, {num_states}]"
             )
+        legal = check_legal(self.legal, reward)
+        if legal is not None:
+            if isinstance(reward, np.ndarray):
+                reward = np.where(legal, reward, 0.0)
+            if isinstance(transition, np.ndarray):
+                stay = np.eye(num_states)[:, None]
+                transition = np.where(legal[..., None], transition, stay)
+        if isinstance(transition, np.ndarray):
+            transition = as_distributions("transition", transition)
+        object.__setattr__(self, "reward", reward)
+        object.__setattr__(self, "transition", transition)
+        object.__setattr__(self, "legal", legal)
+        if self.start is not None:
+            start = as_array("start", np.asarray(self.start))
+            if start.shape != (num_states,):
+                raise ValueError(
+                    f"start has shape {list(start.shape)}; legal is [{num_states}]"
+                )
+            object.__setattr__(self, "start", as_distributions("start", start))
+        for name, count in (("state_names", num_states), ("action_names", num_actions)):
+            object.__setattr__(self, name, check_names(name, getattr(self, name), count))
         if not is_traced(self.discount):
             object.__setattr__(self, "discount", check_discount(self.discount))
         if not is_traced(reward) and not np.isfinite(np.asarray(reward)).all():
@@ -95,7 +131,7 @@ class MDP:
             raise ValueError(
                 f"reward{list(where)} is {reward[where]}; legal are finite numbers"
             )
-        if not is_traced(transition):
+        if isinstance(transition, jax.Array) and not is_traced(transition):
             check_distributions("transition", transition)
 
     @property
@@ -122,21 +158,42 @@ class MDP:
         rows = self.transition.reshape(-1, self.num_states)
         return (values @ rows.T).reshape(*values.shape[:-1], *self.reward.shape)
 
-    def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], None]:
+    def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], _Known]:
         """Return the leaves with their names, as JAX asks of a pytree."""
         key = jax.tree_util.GetAttrKey
-        return tuple(
-            (key(name), getattr(self, name))
-            for name in ("reward", "transition", "discount")
-        ), None
+        leaves = tuple((key(name), getattr(self, name)) for name in LEAVES)
+        return leaves, _Known({name: getattr(self, name) for name in KNOWN})
 
     @classmethod
-    def tree_unflatten(cls, _: None, leaves: tuple[Any, ...]) -> MDP:
+    def tree_unflatten(cls, known: _Known, leaves: tuple[Any, ...]) -> MDP:
         """Rebuild the record without validation: leaves may be placeholders."""
         mdp = object.__new__(cls)
-        for name, leaf in zip(("reward", "transition", "discount"), leaves, strict=True):
+        for name, leaf in zip(LEAVES, leaves, strict=True):
             object.__setattr__(mdp, name, leaf)
+        for name, value in known.fields.items():
+            object.__setattr__(mdp, name, value)
         return mdp
+
+
+LEAVES = ("reward", "transition", "discount")
+KNOWN = ("legal", "start", "state_names", "action_names")
+
+
+class _Known:
+    """What an MDP has beside its leaves, equal and hashed by content."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+        self.content = tuple(
+            value.tobytes() if isinstance(value, np.ndarray) else value
+            for value in fields.values()
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Known) and self.content == other.content
+
+    def __hash__(self) -> int:
+        return hash(self.content)
 
 
 def exact(mdp: MDP) -> MDP:
@@ -154,4 +211,5 @@ def exact(mdp: MDP) -> MDP:
         np.asarray(mdp.reward, np.float64),
         transition / transition.sum(-1, keepdims=True),
         float(mdp.discount),
+        **{name: getattr(mdp, name, None) for name in KNOWN},
     )

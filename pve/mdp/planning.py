@@ -7,6 +7,7 @@ is NumPy in float64, whatever type the MDP comes in.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -15,7 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
-from pve.checks import Array, check_policies, check_positive_integer, is_traced
+from pve.checks import (
+    Array,
+    check_distributions,
+    check_policies,
+    check_positive_integer,
+    check_takes_legal,
+    check_value_shape,
+    is_traced,
+)
 from pve.mdp.banded import banded_values, find_band
 from pve.mdp.bellman import induced_transition
 from pve.mdp.core import MDP, exact
@@ -44,9 +53,10 @@ def policy_value(mdp: MDP, policy: Array) -> Array:
       ``[..., S]``.
 
     Raises:
-      ValueError: the policy's shape, a probability or a row sum is not legal.
+      ValueError: the policy's shape, a probability, a row sum or an action is not legal.
     """
     check_policies(policy, mdp.num_states, mdp.num_actions)
+    check_takes_legal(policy, getattr(mdp, "legal", None))
     if is_traced(policy, *jax.tree.leaves(mdp)):
         chain = jnp.einsum("...sa,sat->...st", policy, mdp.transition)
         system = jnp.eye(mdp.num_states) - mdp.discount * chain
@@ -115,9 +125,15 @@ def best_actions(mdp: MDP, value: Array) -> np.ndarray:
     return _best_actions(exact(mdp), np.asarray(value, np.float64))
 
 
+def _among_legal(mdp: MDP, action_values: np.ndarray) -> np.ndarray:
+    return (
+        action_values if mdp.legal is None else np.where(mdp.legal, action_values, -np.inf)
+    )
+
+
 def _best_actions(mdp: MDP, value: np.ndarray) -> np.ndarray:
     moved, size = mdp.discount * mdp.expect(np.stack([value, np.abs(value)]))
-    action_values, size = mdp.reward + moved, np.abs(mdp.reward) + size
+    action_values, size = _among_legal(mdp, mdp.reward + moved), np.abs(mdp.reward) + size
     top = action_values.argmax(-1)[:, None]
     gap = np.take_along_axis(action_values, top, -1) - action_values
     best = gap <= SCREEN * (size + np.take_along_axis(size, top, -1))
@@ -172,7 +188,7 @@ def value_iteration(
     value = np.zeros(mdp.num_states)
     for _ in range(limit):
         moved, size = mdp.discount * mdp.expect(np.stack([value, np.abs(value)]))
-        action_values = mdp.reward + moved
+        action_values = _among_legal(mdp, mdp.reward + moved)
         best = action_values.argmax(-1)[:, None]
         backup = np.take_along_axis(action_values, best, -1)[:, 0]
         size = np.take_along_axis(np.abs(mdp.reward) + size, best, -1)[:, 0]
@@ -205,7 +221,7 @@ def policy_iteration(mdp: MDP) -> tuple[np.ndarray, np.ndarray]:
     """
     mdp = exact(mdp)
     states = np.arange(mdp.num_states)
-    actions, tried = mdp.reward.argmax(-1), set()
+    actions, tried = _among_legal(mdp, mdp.reward).argmax(-1), set()
     while True:
         best = _best_actions(mdp, _refined_value(mdp, actions))
         stays = best[states, actions]
@@ -282,38 +298,64 @@ def _refined(system: np.ndarray, reward: np.ndarray, discount: float) -> np.ndar
     return value
 
 
-def performance(model: Any, env: MDP) -> float:
+def performance(model: Any, env: MDP, *, start: Array | None = None) -> float:
     """The mean true value of a model's optimal policy.
 
-    The model is planned in exactly, its optimal policy (ties: the lowest action) is
-    evaluated exactly in the environment, and the value is averaged over states.
+    The model is planned in exactly, among the actions that are legal in the environment;
+    its optimal policy (ties: the lowest action) is evaluated exactly in the environment,
+    and the value is averaged over states.
 
     Args:
       model: an MDP with the environment's numbers of states and actions.
       env: the environment.
+      start: ``[S]``, the distribution to average by, such as ``env.start``; None weighs
+        all states alike.
 
     Returns:
-      A number, at most the mean of the environment's optimal value.
+      A number, at most that mean of the environment's optimal value.
 
     Raises:
-      ValueError: the two disagree in the number of states or actions.
+      ValueError: the two disagree in the number of states or actions, or the start is no
+        distribution over states.
     """
     if np.shape(model.reward) != np.shape(env.reward):
         raise ValueError(
             f"model has reward of shape {list(np.shape(model.reward))}; legal with this "
             f"environment is {list(np.shape(env.reward))}"
         )
-    actions = policy_iteration(model)[1].argmax(-1)
+    actions = plan_within(model, env)[1].argmax(-1)
     reward, transition = np.asarray(env.reward), np.asarray(env.transition)
-    return float(_follow(reward, transition, float(env.discount), actions).mean())
+    value = _follow(reward, transition, float(env.discount), actions)
+    return float(value.mean() if start is None else _weigh(value, start))
+
+
+def plan_within(model: Any, env: MDP) -> tuple[np.ndarray, np.ndarray]:
+    """A model's optimal value and policy among the actions that are legal in a world."""
+    if env.legal is not None:
+        model = dataclasses.replace(exact(model), legal=env.legal)
+    return policy_iteration(model)
+
+
+def _weigh(value: np.ndarray, start: Array) -> float:
+    check_value_shape(start, len(value))
+    check_distributions("start", start)
+    return float(np.asarray(start, np.float64) @ value)
 
 
 def uniform_policy(mdp: MDP) -> np.ndarray:
-    """The policy that takes all actions equally often, ``[S, A]``."""
+    """The policy that takes all legal actions equally often, ``[S, A]``."""
+    if mdp.legal is not None:
+        return mdp.legal / mdp.legal.sum(-1, keepdims=True)
     return np.full((mdp.num_states, mdp.num_actions), 1 / mdp.num_actions)
 
 
-def performance_limits(env: MDP) -> tuple[float, float]:
-    """Mean values of the uniform and of an optimal policy: 0 and 1 when normalised."""
-    low = policy_value(env, uniform_policy(env)).mean()
-    return float(low), float(policy_iteration(env)[0].mean())
+def performance_limits(env: MDP, *, start: Array | None = None) -> tuple[float, float]:
+    """Mean values of the uniform and of an optimal policy: 0 and 1 when normalised.
+
+    Args:
+      env: the environment.
+      start: ``[S]``, the distribution to average by; None weighs all states alike.
+    """
+    values = policy_value(env, uniform_policy(env)), policy_iteration(env)[0]
+    low, high = (v.mean() if start is None else _weigh(v, start) for v in values)
+    return float(low), float(high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -13,11 +14,12 @@ from pve.checks import (
     check_order,
     check_policies,
     check_positive_integer,
+    check_takes_legal,
     check_value_shape,
 )
 from pve.equivalence.models import Model, SoftmaxModel
 from pve.equivalence.policies import random_functions, random_policies
-from pve.mdp.core import MDP
+from pve.mdp.core import KNOWN, MDP
 from pve.threads import side_by_side
 from pve.training.loop import fit, initial_state
 from pve.training.objective import value_equivalence
@@ -28,7 +30,8 @@ class Trained(NamedTuple):
     """What `train` returns.
 
     Attributes:
-      models: the trained models, an MDP each.
+      models: the trained models, an MDP each, with the environment's legal actions, start
+        and names.
       losses: ``[N, steps]``, the batch loss before each step.
     """
 
@@ -91,6 +94,7 @@ def train(
     num_states, num_actions = env.num_states, env.num_actions
     if policies is not None:
         check_policies(policies, num_states, num_actions)
+        check_takes_legal(policies, env.legal)
         if np.ndim(policies) != 3 or len(policies) == 0:
             raise ValueError(
                 f"policies has shape {list(np.shape(policies))}; legal is "
@@ -112,7 +116,7 @@ def train(
         chosen = policies
         if chosen is None:
             chosen = random_policies(
-                policy_key, num_policies, num_states, num_actions, kind
+                policy_key, num_policies, num_states, num_actions, kind, legal=env.legal
             )
         functions = values
         if functions is None and order != math.inf:
@@ -121,7 +125,9 @@ def train(
         state = initial_state(init_key, model, num_states, num_actions, recipe)
         problem = Problem(batch_key, data, model, objective, recipe, float(env.discount))
         state, losses = fit(state, problem)
-        return model.mdp(state.params, float(env.discount)), losses
+        found = model.mdp(state.params, float(env.discount))
+        known = {name: getattr(env, name) for name in KNOWN}
+        return dataclasses.replace(found, **known), losses
 
     finished = side_by_side(one, list(range(runs)))
     return Trained([m for m, _ in finished], np.stack([ls for _, ls in finished]))

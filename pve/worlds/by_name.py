@@ -51,6 +51,8 @@ def fingerprint(mdp: MDP) -> str:
     parts = (mdp.reward, mdp.transition, mdp.discount)
     content = b"".join(np.ascontiguousarray(part, np.float64).tobytes() for part in parts)
     content = repr(np.shape(mdp.reward)).encode() + content
+    if mdp.legal is not None:
+        content += np.packbits(mdp.legal).tobytes()
     return hashlib.sha256(content).hexdigest()[:16]
 
 
