@@ -32,7 +32,7 @@ from pve.results.load import load, load_model
 from pve.training.problem import Recipe
 from pve.training.train import Trained, train
 from pve.worlds.gridworld import GridWorld, four_rooms, grid_world
-from pve.worlds.tables import from_gymnasium
+from pve.worlds.tables import from_gymnasium, from_table
 
 __version__ = "0.1.0"
 
@@ -51,6 +51,7 @@ __all__ = [
     "flatten",
     "four_rooms",
     "from_gymnasium",
+    "from_table",
     "greedy_policy",
     "grid_world",
     "improvement_policies",

@@ -1,8 +1,13 @@
 """Environments by name, and Gymnasium's tables."""
 
+import enum
+
 import gymnasium
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import seeds
 
 import pve
 from pve.worlds.by_name import fingerprint, make_environment
@@ -46,12 +51,248 @@ def test_table_of_a_slippery_lake_by_recursion():
         assert value[state] == pytest.approx(expected, abs=0.5**12)
 
 
-def test_cliff_and_taxi_are_mdps():
+def table_value(table, discount, sweeps):
+    """The optimal value by sweeps over the table; nothing follows a terminated outcome."""
+    value = np.zeros(len(table))
+    for _ in range(sweeps):
+        value = np.array([
+            max(
+                sum(p * (g + discount * (not end) * value[t]) for p, t, g, end in outs)
+                for outs in table[s].values()
+            )
+            for s in range(len(table))
+        ])  # fmt: skip
+    return value
+
+
+@pytest.mark.parametrize(
+    ("name", "states"), [("FrozenLake-v1", 16), ("CliffWalking-v1", 49), ("Taxi-v4", 501)]
+)
+def test_every_value_is_the_tables_own(name, states):
+    env = gymnasium.make(name)
+    mdp = pve.from_gymnasium(env, 0.9)
+    assert mdp.num_states == states
+    value, _ = pve.policy_iteration(mdp)
+    table = env.unwrapped.P
+    own = table_value(table, 0.9, 250)
+    np.testing.assert_allclose(value[: len(table)], own, atol=1e-9)
+    assert not value[len(table) :].any()
+    start = env.unwrapped.initial_state_distrib
+    assert pve.performance(mdp, mdp, start=mdp.start) == pytest.approx(start @ own)
+
+
+def round_trip(chance):
+    return {
+        s: {
+            a: [(1 - chance, (s + a) % 3, s, False), (chance, (s + a) % 3, s, True)]
+            for a in range(2)
+        }
+        for s in range(3)
+    }
+
+
+@pytest.mark.parametrize(
+    ("chance", "expected"), [(0.05, [30.673, 32.613, 33.613]), (0, [197.01, 199, 200])]
+)
+def test_an_outcome_ends_and_not_a_state(chance, expected):
+    value, _ = pve.policy_iteration(pve.from_table(round_trip(chance), 0.99))
+    assert len(value) == 3 + (chance > 0)
+    np.testing.assert_allclose(value[:3], expected, atol=5e-4)
+
+
+def test_a_reward_on_leaving_the_last_square():
+    table = [[[(1, 1, -0.04)]], [[(1, 2, -0.04)]], [[(1, 2, 1, True)]]]
+    mdp = pve.from_table(table, 0.99)
+    value, _ = pve.policy_iteration(mdp)
+    np.testing.assert_allclose(value, [0.9005, 0.95, 1, 0], atol=1e-12)
+
+
+def test_a_cliff_starts_in_its_corner():
     cliff = pve.from_gymnasium("CliffWalking-v1", 0.99)
     value, _ = pve.policy_iteration(cliff)
     assert value[36] == pytest.approx(-(1 - 0.99**13) / 0.01)  # thirteen steps to go
-    taxi = pve.from_gymnasium(gymnasium.make("Taxi-v4"), 0.99)
-    assert (taxi.num_states, taxi.num_actions) == (500, 6)
+    assert cliff.start.tolist() == np.eye(49)[36].tolist()
+    assert pve.performance(cliff, cliff, start=cliff.start) == pytest.approx(value[36])
+
+
+class Move(enum.Enum):
+    LEFT = "l"
+    RIGHT = "r"
+
+
+def test_keys_of_any_kind():
+    """A corridor of three, its cells and moves named in several ways."""
+    by_index = [
+        [[(1, 0, 0)], [(1, 1, 0)]],
+        [[(1, 0, 0)], [(0.5, 2, 1), (0.5, 1, 0)]],
+        [[(1, 2, 0)], [(1, 2, 0)]],
+    ]
+    expected = pve.from_table(by_index, 0.9)
+    assert expected.state_names is None
+    for cells, moves in (
+        (range(3), range(2)),
+        ((1, 2, 3), ("left", "right")),
+        (((0, 0), (0, 1), (0, 2)), tuple(Move)),
+        ("xyz", (1, 2)),
+    ):
+        table = {
+            cells[s]: {
+                moves[a]: tuple((p, cells[t], g) for p, t, g in by_index[s][a])
+                for a in range(2)
+            }
+            for s in range(3)
+        }
+        mdp = pve.from_table(table, 0.9)
+        assert fingerprint(mdp) == fingerprint(expected)
+    assert mdp.state_names == ("x", "y", "z")
+    assert pve.from_table(table, 0.9, start={"y": 1}).start.tolist() == [0, 1, 0]
+    by_enumeration = pve.from_table({0: {Move.RIGHT: [(1, 0, 0)]}})
+    assert by_enumeration.action_names == ("RIGHT",)
+
+
+def test_states_with_some_actions_or_none():
+    table = {
+        "work": {"rest": [(1, "home", 1)], "on": [(0.9, "work", 2), (0.1, "ill", -5)]},
+        "ill": {"rest": [(1, "home", 0)]},
+        "home": {},
+    }
+    mdp = pve.from_table(table, 0.9)
+    assert mdp.legal.tolist() == [[True, True], [True, False], [True, True]]
+    value, policy = pve.policy_iteration(mdp)
+    # Working on is worth w = 0.9 (2 + 0.9 w) − 0.1 · 5.
+    np.testing.assert_allclose(value, [1.3 / 0.19, 0, 0])
+    assert policy.argmax(-1).tolist() == [1, 0, 0]
+    assert mdp.state_names == ("work", "ill", "home")
+
+
+OK = [(1, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "message"),
+    [
+        (
+            [[[(1, -1, 0)]]],
+            ValueError,
+            r"next state is -1; legal are the table's states, 0",
+        ),
+        ([[[(1, 7, 0)]]], ValueError, r"outcome 0 of state 0, action 0: next state is 7"),
+        ([[[(1, [0], 0)]]], ValueError, r"next state is \[0\]"),
+        ([[[(0.5, 0, 0)]]], ValueError, r"state 0, action 0: .* sum to 0.5; .* sum to 1"),
+        ([[[]]], ValueError, r"state 0, action 0: probabilities sum to 0"),
+        ([[[(1.5, 0, 0), (-0.5, 0, 0)]]], ValueError, r"outcome 1 .* is -0.5; legal are"),
+        ([[[(1, 0, np.nan)]]], ValueError, r"reward is nan; legal are finite numbers"),
+        ([[[(1, 0, "1")]]], TypeError, r"reward is '1'; legal are finite numbers"),
+        ([[[(1, 0)]]], TypeError, r"has 2 parts; legal are outcomes \(probability, next"),
+        ([[[(1, 0, 0, None)]]], TypeError, r"terminated is None; legal are true and false"),
+        ([[[3]]], TypeError, r"outcome 0 of .* is a int; legal are mappings and sequences"),
+        ([], ValueError, r"table has no states and actions"),
+        (None, TypeError, r"table is a NoneType; legal are mappings and sequences"),
+        ({"a": 3}, TypeError, r"state 'a' is a int; legal are"),
+    ],
+)
+def test_tables_that_are_none(table, error, message):
+    with pytest.raises(error, match=message):
+        pve.from_table(table)
+
+
+def test_starts_that_are_none():
+    for start, message in (
+        ([1, 0], r"start has shape \[2\]; legal is \[1\]"),
+        ({3: 1}, r"start: 3 is no state; legal are 0"),
+        ([0.5], r"start.* sums to 0.5"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            pve.from_table([[OK]], start=start)
+
+
+numbers = st.one_of(
+    st.floats(), st.integers(-3, 3), st.sampled_from([0.5, 1, 1.0, 0.25, "1", None, 1e400])
+)
+keys = st.one_of(st.integers(-1, 3), st.text(max_size=1), st.tuples(st.integers(0, 1)))
+outcomes = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from([1, 0.5]), keys, st.integers(-2, 2), st.booleans()),
+        st.tuples(numbers, keys, numbers),
+        numbers,
+    ),
+    max_size=3,
+)
+some_actions = st.one_of(
+    st.lists(outcomes, max_size=2), st.dictionaries(keys, outcomes, max_size=2), numbers
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.one_of(
+        st.lists(some_actions, max_size=3),
+        st.dictionaries(keys, some_actions, max_size=3),
+        numbers,
+    )
+)
+def test_any_table_is_an_mdp_or_refused(table):
+    try:
+        mdp = pve.from_table(table)
+    except (ValueError, TypeError):
+        return
+    np.testing.assert_allclose(mdp.transition.sum(-1), 1, atol=1e-12)
+    assert (mdp.transition >= 0).all()
+    assert np.isfinite(mdp.reward).all()
+
+
+@given(seeds)
+def test_any_ends_against_the_table(seed):
+    """Marks anywhere, states that stay, outcomes of probability 0."""
+    random = np.random.default_rng(seed)
+    table = {}
+    for s in range(4):
+        still = random.random() < 0.3
+        table[s] = {
+            a: [
+                (
+                    chance,
+                    s if still else int(random.integers(4)),
+                    0.0 if still else random.uniform(-1, 1),
+                    bool(random.random() < 0.4),
+                )
+                for chance in (0.5, 0.5 * random.integers(2), 0.0)
+            ]
+            for a in range(2)
+        }
+        for outs in table[s].values():
+            outs[0] = (1 - outs[1][0], *outs[0][1:])
+    mdp = pve.from_table(table, 0.9)
+    value, _ = pve.policy_iteration(mdp)
+    np.testing.assert_allclose(value[:4], table_value(table, 0.9, 250), atol=1e-9)
+
+
+# What a table does not say ----------------------------------------------------------
+
+
+def test_what_the_table_does_not_say_is_refused():
+    double = gymnasium.wrappers.TransformReward(gymnasium.make("Taxi-v4"), lambda r: 2 * r)
+    with pytest.raises(
+        ValueError, match=r"wrapped in TransformReward, which changes its re"
+    ):
+        pve.from_gymnasium(gymnasium.wrappers.TimeLimit(double, 10))
+    with pytest.raises(
+        ValueError, match=r"fickle passenger, .*; legal is fickle_passenger"
+    ):
+        pve.from_gymnasium(gymnasium.make("Taxi-v4", fickle_passenger=True))
+    sticky = gymnasium.wrappers.StickyAction(gymnasium.make("FrozenLake-v1"), 0.5)
+    with pytest.raises(ValueError, match=r"wrapped in StickyAction, which changes its act"):
+        pve.from_gymnasium(sticky)
+    with pytest.raises(TypeError, match=r"environment is a dict; .* pve.from_table"):
+        pve.from_gymnasium({0: {0: OK}})
+
+
+def test_an_unknown_wrapper_is_warned_of():
+    class Mine(gymnasium.Wrapper):
+        pass
+
+    with pytest.warns(UserWarning, match="wrapped in Mine; if that changes rewards or"):
+        pve.from_gymnasium(Mine(gymnasium.make("FrozenLake-v1")))
 
 
 @pytest.mark.parametrize(

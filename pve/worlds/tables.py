@@ -1,19 +1,119 @@
-"""MDPs from Gymnasium's toy-text environments.
+r"""MDPs from tables of outcomes, such as those of Gymnasium's toy-text environments.
 
-FrozenLake, CliffWalking and Taxi carry their model as a table: ``env.unwrapped.P[s][a]``
-is a list of (probability, next state, reward, terminated). Gymnasium ends an episode at
-a terminated transition; an MDP goes on for ever. So every state that a terminated
-transition enters is made absorbing, with reward 0. Returns are unchanged where such a
-state is entered by terminated transitions alone, as on every way that leads from a start.
+A table lists for each state s and action a what may happen: outcomes of probability p, next
+state s', reward g and a mark d, 1 where the episode ends with it. What it says of values is
+
+.. math:: w_\pi(s) = \sum_a \pi(a \mid s) \sum_o p_o [g_o + \gamma (1 - d_o) w_\pi(s'_o)].
+
+An MDP goes on for ever, so the ends need a state of value 0. Where all outcomes of s'_o
+are unpaid and marked or stay, :math:`w_\pi(s'_o) = 0` whatever the mark, and it is that
+state, as Gymnasium's lakes have their holes. All other marked outcomes lead into one *end
+state*, which is added behind the table's states: all actions stay there, with reward 0. So
+:math:`v_\pi = w_\pi` in every state of the table.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import enum
+import math
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pve.checks import ROW_SUM_TOLERANCE, Array
 from pve.mdp.core import MDP
+
+END = "end"  # the name of the state that is added, where states have names
+OUTCOMES = (
+    "legal are outcomes (probability, next state, reward) or (probability, next state, "
+    "reward, terminated)"
+)
+
+
+class _Outcome(NamedTuple):
+    probability: float
+    following: int
+    gain: float
+    ended: bool
+
+
+def from_table(table: Any, discount: float = 0.99, *, start: Any = None) -> MDP:
+    """The MDP of a table of outcomes, ``table[s][a]``.
+
+    Args:
+      table: mappings or sequences of states, and in each of actions, and in each a sequence
+        of outcomes ``(probability, next state, reward)`` or ``(probability, next state,
+        reward, terminated)``. The keys of mappings may be anything hashable; states are
+        numbered in their order, integers in theirs. A state may lack actions, which are
+        then not legal there, or all of them: it then is an end.
+      discount: in [0, 1).
+      start: the distribution of the first state, ``[S]`` or a mapping from states.
+
+    Returns:
+      The MDP. Every value of the table's states is the table's own; where outcomes are
+      marked as terminated an end state may be added, the last. Keys other than 0 … S − 1
+      are kept as names.
+
+    Raises:
+      ValueError: probabilities that are negative or do not sum to one, a next state that is
+        none, a number that is not finite; the message names state and action.
+      TypeError: the table is of another form.
+    """
+    rows = {
+        state: dict(_items(actions, f"state {state!r}"))
+        for state, actions in _items(table, "table")
+    }
+    states = _ordered(list(rows))
+    actions = _ordered(list(dict.fromkeys(a for row in rows.values() for a in row)))
+    if not states or not actions:
+        raise ValueError("table has no states and actions; legal is at least one of each")
+    number = {state: place for place, state in enumerate(states)}
+    outcomes = {
+        (s, a): _outcomes(
+            rows[state][action], f"state {state!r}, action {action!r}", number
+        )
+        for s, state in enumerate(states)
+        for a, action in enumerate(actions)
+        if action in rows[state]
+    }
+    shape = len(states), len(actions)
+    quiet = [
+        all(
+            not o.gain and (o.ended or o.following == s)
+            for a in range(shape[1])
+            for o in outcomes.get((s, a), ())
+        )
+        for s in range(shape[0])
+    ]
+    leaves = any(
+        o.ended and not quiet[o.following] and not quiet[s]
+        for (s, _), found in outcomes.items()
+        for o in found
+    )
+    size = shape[0] + leaves
+    reward, transition = np.zeros((size, shape[1])), np.zeros((size, shape[1], size))
+    legal = np.zeros(reward.shape, bool)
+    for (s, a), found in outcomes.items():
+        legal[s, a] = True
+        for o in found:
+            reward[s, a] += o.probability * o.gain
+            stays = quiet[s] or (o.ended and not quiet[o.following])
+            target = (s if quiet[s] else size - 1) if stays else o.following
+            transition[s, a, target] += o.probability
+    lasting = np.flatnonzero(~legal.any(-1))  # the added end, and states without actions
+    legal[lasting] = True
+    transition[lasting, :, lasting] = 1
+    return MDP(
+        reward,
+        transition,
+        discount,
+        legal,
+        _start(start, number, size),
+        _names(states, [END] * leaves),
+        _names(actions, []),
+    )
 
 
 def from_gymnasium(env: Any, discount: float = 0.99) -> MDP:
@@ -24,45 +124,185 @@ def from_gymnasium(env: Any, discount: float = 0.99) -> MDP:
       discount: in [0, 1).
 
     Returns:
-      The MDP; the states and actions are numbered as in the environment.
+      The MDP; the states and actions are numbered as in the environment, its distribution
+      of the first state is ``start``. Every state's values are those of the table, see
+      `from_table`: where states go on that a marked outcome enters, as in CliffWalking and
+      Taxi, an end state is added, the last. A limit on an episode's steps is no part of it.
 
     Raises:
-      ValueError: there is no such environment, it has no table, or its table is no MDP.
+      ValueError: there is no such environment, it has no table, its table is no MDP, or it
+        does more than its table says: rewards or actions that a wrapper changes, Taxi's
+        fickle passenger.
+
+    Warns:
+      UserWarning: around the environment is a wrapper of which it is not known whether it
+        changes what the table says.
     """
-    name = env if isinstance(env, str) else type(env.unwrapped).__name__
+    name = env if isinstance(env, str) else type(getattr(env, "unwrapped", env)).__name__
     if isinstance(env, str):
         env = _make(env)
-    table = getattr(env.unwrapped, "P", None)
+    if isinstance(env, Mapping | Sequence):
+        raise TypeError(
+            f"environment is a {name}; legal are Gymnasium's. (Of a bare table "
+            "pve.from_table makes an MDP.)"
+        )
+    bare = getattr(env, "unwrapped", env)
+    table = getattr(bare, "P", None)
     if table is None:
         raise ValueError(
             f"environment {name} has no tabular model `P`; legal are toy-text "
             "environments such as FrozenLake-v1, CliffWalking-v1 and Taxi-v4"
         )
-    num_states, num_actions = len(table), len(table[0])
-    reward = np.zeros((num_states, num_actions))
-    transition = np.zeros((num_states, num_actions, num_states))
-    terminal = set()
-    for state, actions in table.items():
-        for action, outcomes in actions.items():
-            for probability, following, gain, terminated in outcomes:
-                transition[state, action, following] += probability
-                reward[state, action] += probability * gain
-                if terminated:
-                    terminal.add(int(following))
-    for state in terminal:
-        reward[state] = 0
-        transition[state] = 0
-        transition[state, :, state] = 1
-    return MDP(reward, transition, discount)
+    if getattr(bare, "fickle_passenger", False):
+        raise ValueError(
+            f"environment {name} has a fickle passenger, of whom its table `P` does not "
+            "tell; legal is fickle_passenger=False"
+        )
+    _check_wrappers(env, bare, name)
+    return from_table(table, discount, start=getattr(bare, "initial_state_distrib", None))
 
 
-def _make(identifier: str) -> Any:
+# Wrappers that change neither rewards nor what actions do.
+HARMLESS = (
+    "Autoreset",
+    "HumanRendering",
+    "OrderEnforcing",
+    "PassiveEnvChecker",
+    "RecordEpisodeStatistics",
+    "RecordVideo",
+    "RenderCollection",
+    "TimeAwareObservation",
+    "TimeLimit",
+)
+
+
+def _check_wrappers(env: Any, bare: Any, name: str) -> None:
+    import gymnasium
+
+    while isinstance(env, gymnasium.Wrapper) and env is not bare:
+        wrapper = type(env).__name__
+        changed = {gymnasium.RewardWrapper: "rewards", gymnasium.ActionWrapper: "actions"}
+        for kind, what in changed.items():
+            if isinstance(env, kind):
+                raise ValueError(
+                    f"environment {name} is wrapped in {wrapper}, which changes its "
+                    f"{what}: its table `P` does not tell of that; legal is the "
+                    "environment without it"
+                )
+        if not isinstance(env, gymnasium.ObservationWrapper) and wrapper not in HARMLESS:
+            warnings.warn(
+                f"environment {name} is wrapped in {wrapper}; if that changes rewards or "
+                "transitions, the MDP, made of the table `P`, does not",
+                stacklevel=3,
+            )
+        env = env.env
+
+
+def _make(identifier: str, **options: Any) -> Any:
     import gymnasium  # here, so that only those who ask for it wait for its import
 
     try:
-        return gymnasium.make(identifier)
+        return gymnasium.make(identifier, **options)
     except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(
             f"environment {identifier!r} cannot be made: {error}; legal are names that "
             "gymnasium knows, such as FrozenLake-v1"
         ) from None
+
+
+def _items(found: Any, what: str) -> list[tuple[Any, Any]]:
+    """The keys and values of a mapping or a sequence."""
+    if isinstance(found, Mapping):
+        return list(found.items())
+    if isinstance(found, Sequence | np.ndarray) and not isinstance(found, str | bytes):
+        return list(enumerate(found))
+    raise TypeError(f"{what} is a {type(found).__name__}; legal are mappings and sequences")
+
+
+def _ordered(keys: list[Hashable]) -> list[Hashable]:
+    """Integers by size, all else as it came."""
+    plain = all(
+        isinstance(k, int | np.integer) and not isinstance(k, enum.Enum) for k in keys
+    )
+    return sorted(keys) if plain else keys  # type: ignore[type-var]
+
+
+def _outcomes(found: Any, where: str, number: dict[Hashable, int]) -> list[_Outcome]:
+    """The outcomes that can happen, checked."""
+    outcomes = []
+    for place, (_, outcome) in enumerate(_items(found, where)):
+        what = f"outcome {place} of {where}"
+        parts = [part for _, part in _items(outcome, what)]
+        if len(parts) not in (3, 4):
+            raise TypeError(f"{what} has {len(parts)} parts; {OUTCOMES}")
+        probability, following, gain, ended = (*parts, False)[:4]
+        probability, gain = (
+            _number(f"{what}: {name}", value)
+            for name, value in (("probability", probability), ("reward", gain))
+        )
+        if probability < 0:
+            raise ValueError(
+                f"{what}: probability is {probability:g}; legal are numbers in [0, 1]"
+            )
+        if not isinstance(ended, bool | np.bool_ | int | np.integer):
+            raise TypeError(f"{what}: terminated is {ended!r}; legal are true and false")
+        if not isinstance(following, Hashable) or following not in number:
+            raise ValueError(
+                f"{what}: next state is {following!r}; legal are the table's states, "
+                f"{_list(list(number))}"
+            )
+        outcomes.append(_Outcome(probability, number[following], gain, bool(ended)))
+    total = math.fsum(o.probability for o in outcomes)
+    if abs(total - 1) > ROW_SUM_TOLERANCE:
+        raise ValueError(
+            f"{where}: probabilities sum to {total:g}; those of every action must sum to 1"
+        )
+    return [o for o in outcomes if o.probability > 0]
+
+
+def _number(what: str, value: Any) -> float:
+    legal = "legal are finite numbers"
+    if isinstance(value, str | bytes | complex | np.ndarray):
+        raise TypeError(f"{what} is {value!r}; {legal}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{what} is {value!r}; {legal}") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{what} is {number:g}; {legal}")
+    return number
+
+
+def _list(keys: list[Hashable]) -> str:
+    shown = [repr(key) for key in keys]
+    return ", ".join(shown if len(shown) <= 5 else [*shown[:2], "…", shown[-1]])
+
+
+def _start(start: Any, number: dict[Hashable, int], size: int) -> Array | None:
+    if start is None:
+        return None
+    chances = np.zeros(size)
+    if isinstance(start, Mapping):
+        for state, chance in start.items():
+            if state not in number:
+                raise ValueError(
+                    f"start: {state!r} is no state; legal are {_list(list(number))}"
+                )
+            chances[number[state]] = _number(f"start of {state!r}", chance)
+        return chances
+    if np.shape(start) != (len(number),):
+        raise ValueError(
+            f"start has shape {list(np.shape(start))}; legal is [{len(number)}]"
+        )
+    chances[: len(number)] = start
+    return chances
+
+
+def _names(keys: list[Hashable], more: list[str]) -> tuple[str, ...] | None:
+    """The keys as words; None if they are their own numbers, or words coincide."""
+    if keys == list(range(len(keys))):
+        return None
+    names = tuple(k.name if isinstance(k, enum.Enum) else str(k) for k in keys) + tuple(
+        more
+    )
+    return names if len(set(names)) == len(names) else None
