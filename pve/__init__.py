@@ -31,6 +31,7 @@ from pve.mdp.simulation import optimal_action_share, trajectories
 from pve.results.load import load, load_model
 from pve.training.problem import Recipe
 from pve.training.train import Trained, train
+from pve.worlds.arrays import from_arrays
 from pve.worlds.gridworld import GridWorld, four_rooms, grid_world
 from pve.worlds.tables import from_gymnasium, from_table
 
@@ -50,6 +51,7 @@ __all__ = [
     "diameter",
     "flatten",
     "four_rooms",
+    "from_arrays",
     "from_gymnasium",
     "from_table",
     "greedy_policy",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -31,6 +32,8 @@ from pve.checks import (
     check_value_shape,
     is_traced,
 )
+from pve.mdp.files import KNOWN, read_arrays, write_arrays
+from pve.mdp.files import NUMBERS as LEAVES
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -101,7 +104,8 @@ class MDP:
         if transition.shape != (num_states, num_actions, num_states):
             raise ValueError(
                 f"transition has shape {list(transition.shape)}; legal with this reward "
-                f"is [{num_states}, {num_actions}, {num_states}]"
+                f"is [{num_states}, {num_actions}, {num_states}]; of other layouts "
+                "pve.from_arrays makes an MDP"
             )
         legal = check_legal(self.legal, reward)
         if legal is not None:
@@ -158,6 +162,24 @@ class MDP:
         rows = self.transition.reshape(-1, self.num_states)
         return (values @ rows.T).reshape(*values.shape[:-1], *self.reward.shape)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a file, NumPy's ``.npz``; `load` gives the same numbers again.
+
+        Raises:
+          ValueError: the file cannot be written.
+        """
+        write_arrays(path, {name: getattr(self, name) for name in (*LEAVES, *KNOWN)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> MDP:
+        """Read what `save` wrote; no pickle is opened.
+
+        Raises:
+          ValueError: the file cannot be read, or holds no MDP.
+          TypeError: an array in it is none of real numbers.
+        """
+        return cls(**read_arrays(path))
+
     def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], _Known]:
         """Return the leaves with their names, as JAX asks of a pytree."""
         key = jax.tree_util.GetAttrKey
@@ -173,10 +195,6 @@ class MDP:
         for name, value in known.fields.items():
             object.__setattr__(mdp, name, value)
         return mdp
-
-
-LEAVES = ("reward", "transition", "discount")
-KNOWN = ("legal", "start", "state_names", "action_names")
 
 
 class _Known:

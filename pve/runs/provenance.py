@@ -27,6 +27,7 @@ PACKAGE = Path(__file__).parents[1]
 NOT_NUMERICAL = frozenset(
     {
         "pve.checks",
+        "pve.mdp.files",
         "pve.runs.store",
         "pve.runs.provenance",
         "pve.runs.folders",

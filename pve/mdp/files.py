@@ -1,0 +1,81 @@
+"""MDPs in files: NumPy's ``.npz``, arrays alone and nothing that runs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NUMBERS = ("reward", "transition", "discount")
+KNOWN = ("legal", "start", "state_names", "action_names")
+
+# What NumPy raises on files of another kind, and on damaged ones.
+BROKEN = (
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def write_arrays(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
+    """Write an MDP's fields, those that are not None, all or nothing.
+
+    Raises:
+      ValueError: the file cannot be written.
+    """
+    path = Path(path)
+    arrays: dict[str, Any] = {k: np.asarray(v) for k, v in fields.items() if v is not None}
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez_compressed(file, **arrays)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise ValueError(f"MDP {str(path)!r} cannot be written: {error}") from None
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read an MDP's fields.
+
+    Raises:
+      ValueError: the file cannot be read, or is no ``.npz`` of an MDP.
+    """
+    legal = f"legal are .npz files with {', '.join(NUMBERS)}, as MDP.save writes them"
+    try:
+        with open(path, "rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            if isinstance(stored, np.ndarray):
+                raise ValueError("it holds a single array")
+            missing = [name for name in NUMBERS if name not in stored.files]
+            strange = sorted(set(stored.files) - {*NUMBERS, *KNOWN})
+            if missing or strange:
+                what = f"no {missing[0]!r}" if missing else f"{strange[0]!r}"
+                raise ValueError(f"it holds {what}")
+            fields: dict[str, Any] = {name: stored[name] for name in stored.files}
+    except OSError as error:
+        raise ValueError(f"MDP {str(path)!r} cannot be read: {error}") from None
+    except BROKEN as error:
+        raise ValueError(
+            f"{str(path)!r} is no MDP: {' '.join(str(error).split())}; {legal}"
+        ) from None
+    for name in ("state_names", "action_names"):
+        if name in fields:
+            if fields[name].dtype.kind != "U" or fields[name].ndim != 1:
+                raise ValueError(f"{str(path)!r} is no MDP: {name} are no words; {legal}")
+            fields[name] = tuple(map(str, fields[name]))
+    if fields["discount"].shape != ():
+        raise ValueError(f"{str(path)!r} is no MDP: its discount is no number; {legal}")
+    fields["discount"] = fields["discount"].item()
+    return fields

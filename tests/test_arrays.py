@@ -1,0 +1,250 @@
+"""MDPs from arrays in other layouts, and in files."""
+
+import io
+import itertools
+import os
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import random_mdp, seeds
+from scipy import sparse
+
+import pve
+from pve.worlds.by_name import fingerprint
+
+
+def same(mdp, other):
+    return (mdp.reward == other.reward).all() and (mdp.transition == other.transition).all()
+
+
+def test_layouts_of_the_transition():
+    mdp = random_mdp(0, 4, 2)
+    matrices = [mdp.transition[:, a] for a in range(2)]
+    for transition, layout in (
+        (mdp.transition, None),
+        (mdp.transition.tolist(), "SAS"),
+        (np.stack(matrices), None),
+        (np.stack(matrices), "ASS"),
+        (matrices, "ASS"),
+        ([sparse.csr_matrix(m) for m in matrices], None),
+        ([sparse.coo_array(m) for m in matrices], "ASS"),
+    ):
+        found = pve.from_arrays(mdp.reward, transition, 0.9, layout=layout)
+        assert same(found, mdp)
+        assert found.discount == 0.9
+
+
+def test_as_many_states_as_actions():
+    mdp = random_mdp(0, 3, 3)
+    first = mdp.transition.swapaxes(0, 1)
+    with pytest.raises(
+        ValueError, match=r"\[3, 3, 3\], as many states as actions: legal is"
+    ):
+        pve.from_arrays(mdp.reward, mdp.transition, 0.9)
+    assert same(pve.from_arrays(mdp.reward, mdp.transition, 0.9, layout="SAS"), mdp)
+    assert same(pve.from_arrays(mdp.reward, first, 0.9, layout="ASS"), mdp)
+    matrices = [sparse.csr_array(matrix) for matrix in first]
+    assert same(pve.from_arrays(mdp.reward, matrices, 0.9), mdp)
+
+
+@given(seeds)
+def test_rewards_by_state_and_by_next_state(seed):
+    random, mdp = np.random.default_rng(seed), random_mdp(seed, 4, 2)
+    by_state = random.normal(size=4)
+    found = pve.from_arrays(by_state, mdp.transition, 0.9)
+    assert found.reward.tolist() == [[x, x] for x in by_state]
+    by_next = random.normal(size=(4, 2, 4))
+    expected = np.zeros((4, 2))
+    for s, a, t in itertools.product(range(4), range(2), range(4)):
+        expected[s, a] += mdp.transition[s, a, t] * by_next[s, a, t]
+    first = mdp.transition.swapaxes(0, 1), by_next.swapaxes(0, 1)
+    for transition, reward in (
+        (mdp.transition, by_next),
+        first,
+        tuple([sparse.csr_matrix(m) for m in array] for array in first),
+    ):
+        found = pve.from_arrays(reward, transition, 0.9)
+        np.testing.assert_allclose(found.reward, expected, atol=1e-14)
+
+
+def test_what_cannot_follow_costs_nothing():
+    transition = [[[1, 0], [0, 1]], [[1, 0], [0.5, 0.5]]]
+    reward = [[[1, -np.inf], [np.nan, 2]], [[3, np.nan], [1, -np.inf]]]
+    mdp = pve.from_arrays(reward, transition, 0.9, layout="SAS")
+    assert mdp.reward.tolist() == [[1, 2], [3, 0]]
+    assert mdp.legal.tolist() == [[True, True], [True, False]]
+
+
+def test_pairs_of_state_and_action():
+    # The first example of QuantEcon's DiscreteDP; both values are in its documentation.
+    states, actions = [0, 0, 1], [0, 1, 0]
+    reward, rows = [5, 10, -1], [[0.5, 0.5], [0, 1], [0, 1]]
+    for transition in (rows, sparse.csr_matrix(rows)):
+        mdp = pve.from_arrays(reward, transition, 0.95, pairs=(states, actions))
+        assert mdp.legal.tolist() == [[True, True], [True, False]]
+        value, policy = pve.policy_iteration(mdp)
+        np.testing.assert_allclose(value, [-8.57142857, -20])
+        assert policy.argmax(-1).tolist() == [0, 0]
+    product = [[5, 10], [-1, -np.inf]]
+    dense = [[[0.5, 0.5], [0, 1]], [[0, 1], [0.5, 0.5]]]
+    by_reward = pve.from_arrays(product, dense, 0.95, layout="SAS")
+    assert fingerprint(by_reward) == fingerprint(mdp)
+
+
+TWO = random_mdp(0, 2, 3)
+ILLEGAL = {
+    "layout": ({"layout": "SSA"}, r"layout is 'SSA'; legal are 'SAS', 'ASS'"),
+    "other layout": ({"layout": "ASS"}, r"\[2, 3, 2\]; legal are \[A, S, S\]"),
+    "shape": (
+        {"transition": np.ones((2, 3, 4))},
+        r"\[2, 3, 4\]; legal are \[S, A, S\] and",
+    ),
+    "matrix": ({"transition": np.eye(2)}, r"transition has shape \[2, 2\]; legal are"),
+    "reward": (
+        {"reward": np.ones((3, 2))},
+        r"reward has shape \[3, 2\]; legal .* are \[2\], \[2, 3\] and, .* \[2, 3, 2\]",
+    ),
+    "reward by next": ({"reward": np.ones((3, 2, 2))}, r"reward has shape \[3, 2, 2\]"),
+    "row": ({"transition": TWO.transition * 0.9}, r"transition\[0, 0\] sums to 0.9"),
+    "pairs": (
+        {"pairs": ([0], [0])},
+        r"transition has shape \[2, 3, 2\]; legal is \[L, S\]",
+    ),
+    "both": ({"pairs": ([0], [0]), "layout": "SAS"}, r"layout or legal with pairs"),
+    "pair twice": (
+        {"reward": [1, 2], "transition": np.eye(2), "pairs": ([0, 0], [1, 1])},
+        r"pairs hold a state and action twice",
+    ),
+    "pair of no state": (
+        {"reward": [1, 2], "transition": np.eye(2), "pairs": ([0, 2], [1, 1])},
+        r"states of pairs are 0 to 2; legal are 0 … 1",
+    ),
+    "pair of floats": (
+        {"reward": [1, 2], "transition": np.eye(2), "pairs": ([0, 1], [1, 0.5])},
+        r"actions of pairs have .* dtype float64; legal are \[2\] integers",
+    ),
+    "state without pair": (
+        {"reward": [1, 2], "transition": np.eye(2), "pairs": ([0, 0], [0, 1])},
+        r"state 1 has no legal action",
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), ILLEGAL.values(), ids=ILLEGAL)
+def test_illegal_arrays(given, message):
+    arguments = {
+        "reward": TWO.reward,
+        "transition": TWO.transition,
+        "discount": 0.9,
+    } | given
+    with pytest.raises(ValueError, match=message):
+        pve.from_arrays(**arguments)
+
+
+entries = st.sampled_from([0, 1, 0.5, -1, np.nan, np.inf, -np.inf, 1e308, -2.8e-17])
+shapes = st.lists(st.integers(0, 3), max_size=3).map(tuple)
+
+
+@st.composite
+def arrays(draw):
+    """Arrays of any shape and content, the more often such as are nearly legal."""
+    shape = draw(st.one_of(shapes, st.sampled_from([(2, 2, 2), (2, 1, 2), (1, 2, 2)])))
+    size = int(np.prod(shape))
+    found = np.array(draw(st.lists(entries, min_size=size, max_size=size))).reshape(shape)
+    if draw(st.booleans()) and found.size and found.ndim:
+        found = np.eye(shape[-1])[np.zeros(shape[:-1], int)]
+    form = draw(st.sampled_from(["array", "list", "sparse", "object"]))
+    if form == "sparse" and found.ndim == 3:
+        return [sparse.csr_array(m) for m in found]
+    if form == "object":
+        return found.astype(object)
+    return found.tolist() if form == "list" else found
+
+
+@settings(max_examples=300)
+@given(
+    arrays(),
+    arrays(),
+    st.sampled_from([0.9, 1, "0.9", None]),
+    st.sampled_from([None, "SAS", "ASS", "AS"]),
+    st.sampled_from([None, None, ([0, 1], [0, 0]), ([0], [0]), 3]),
+)
+def test_any_arrays_are_an_mdp_or_refused(reward, transition, discount, layout, pairs):
+    try:
+        mdp = pve.from_arrays(reward, transition, discount, layout=layout, pairs=pairs)
+    except (ValueError, TypeError):
+        return
+    np.testing.assert_allclose(mdp.transition.sum(-1), 1, atol=1e-12)
+    assert (mdp.transition >= 0).all()
+    assert np.isfinite(mdp.reward).all()
+
+
+# Files ------------------------------------------------------------------------------
+
+
+def test_saved_and_loaded(tmp_path):
+    mdp = random_mdp(0, 2, 2)
+    legal = [[True, False], [True, True]]
+    known = pve.MDP(
+        mdp.reward, mdp.transition, 0.9, legal, [0.5, 0.5], ["ä", "b"], ["l", "r"]
+    )
+    for each, name in ((mdp, "plain"), (known, "known.npz")):
+        each.save(tmp_path / name)
+        again = pve.MDP.load(tmp_path / name)
+        assert same(again, each)
+        assert fingerprint(again) == fingerprint(each)
+        assert again.state_names == each.state_names
+        assert again.action_names == each.action_names
+    assert again.legal.tolist() == legal
+    assert again.start.tolist() == [0.5, 0.5]
+    assert sorted(os.listdir(tmp_path)) == ["known.npz", "plain"]
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.mkdir, ("harm",)
+
+
+def test_files_that_hold_no_mdp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mdp.npz"
+    random_mdp(0).save(path)
+    content = path.read_bytes()
+    with np.load(path) as stored:
+        fields = dict(stored)
+    buffer = io.BytesIO()
+    np.save(buffer, np.ones(3))
+    single = buffer.getvalue()
+    flipped = bytearray(content)
+    flipped[len(content) // 3] ^= 4
+
+    def write(**changed):
+        np.savez(path, **{k: v for k, v in (fields | changed).items() if v is not None})
+
+    for make, message in (
+        (lambda: path.unlink(), r"mdp.npz' cannot be read: .*No such file"),
+        (
+            lambda: path.write_bytes(b""),
+            r"mdp.npz' is no MDP: .*; legal are .npz files with",
+        ),
+        (lambda: path.write_bytes(b"reward,1,2"), r"is no MDP: .*; legal are"),
+        (lambda: path.write_bytes(flipped), r"is no MDP: .*; legal are"),
+        (lambda: path.write_bytes(content[:200]), r"is no MDP: .*; legal are"),
+        (lambda: path.write_bytes(single), r"it holds a single array; legal are"),
+        (lambda: write(reward=None), r"it holds no 'reward'"),
+        (lambda: write(more=1), r"it holds 'more'"),
+        (lambda: write(discount=[0.9, 0.9]), r"its discount is no number"),
+        (lambda: write(state_names=[1, 2, 3]), r"state_names are no words"),
+        (lambda: write(reward=np.ones((2, 2))), r"transition has shape \[3, 2, 3\]; legal"),
+        (lambda: write(reward=np.array([Harmful()])), r"is no MDP: .*pickle"),
+        (lambda: path.write_bytes(pickle.dumps(Harmful())), r"is no MDP: "),
+    ):
+        make()
+        with pytest.raises(ValueError, match=message):
+            pve.MDP.load(path)
+    assert not (tmp_path / "harm").exists()
+    with pytest.raises(ValueError, match=r"x' cannot be written: .*No such file"):
+        random_mdp(0).save(tmp_path / "nowhere" / "x")
