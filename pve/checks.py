@@ -63,6 +63,20 @@ def check_positive_number(name: str, value: Any) -> float:
     return value
 
 
+def check_finite(name: str, value: Any) -> float:
+    """Return a finite number as a float, or raise."""
+    legal = "legal are finite numbers"
+    if isinstance(value, str | bytes | complex | np.ndarray):
+        raise TypeError(f"{name} is {value!r}; {legal}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} is {value!r}; {legal}") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {number:g}; {legal}")
+    return number
+
+
 def check_share(name: str, value: Any) -> float:
     """Return a number in [0, 1] or raise."""
     if not 0 <= value <= 1:

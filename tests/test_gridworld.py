@@ -1,7 +1,11 @@
 """Four Rooms and other maps, against a walk written another way."""
 
+import warnings
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import pve
 from pve.worlds.gridworld import FOUR_ROOMS
@@ -119,8 +123,12 @@ def test_image_lays_values_on_the_map(rooms):
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("###\n#G", ["2 to 3", "one length"]),
-        ("#x#\n#G#", ["'x'", "'#', ' ' and 'G'"]),
+        ("###\n#G", ["2 signs in line 2, 3 in line 1", "one length"]),
+        ("\n  ###\n  #G#\n  #\n", ["1 signs in line 4, 3 in line 2", "one length"]),
+        ("#G#\n\n###", ["0 signs in line 2, 3 in line 1"]),
+        ("#?#\n#G#", ["'?' in line 1, column 2", "'#', 'x', 'X' (wall)"]),
+        ("\n  ###\n  #g#\n", ["'g' in line 3, column 4", "'G'"]),
+        ("###\n#\t#", ["'\\t' in line 2, column 2"]),
         ("###\n# #", ["no goal", "at least one 'G'"]),
         ("", ["no goal", "at least one 'G'"]),
     ],
@@ -131,6 +139,105 @@ def test_malformed_maps_are_explained(text, parts):
     for part in parts:
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+CAVE = ["#######", "#S  #G#", "#  #  #", "#     #", "#######"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + "\r\n".join(CAVE) + "\r\n",
+        "\n\n" + "\n".join("    " + line for line in CAVE) + "\n    ",
+        CAVE,
+        [list(line) for line in CAVE],
+        np.array([list(line) for line in CAVE], dtype="S1"),
+        "\n".join(CAVE).replace("#", "x").replace(" ", "."),
+        "   \n" + "\n".join("  " + x.replace("#", "X").replace(" ", ".") for x in CAVE),
+    ],
+)
+def test_one_map_in_many_files(text):
+    world, other = pve.grid_world("\n".join(CAVE)), pve.grid_world(text)
+    assert (world.walls == other.walls).all()
+    assert (world.mdp.transition == other.mdp.transition).all()
+    assert (world.mdp.reward == other.mdp.reward).all()
+    assert other.mdp.start.tolist() == [1] + [0] * (len(world.xy) - 1)
+
+
+def test_free_cells_at_the_border_are_cells():
+    assert len(pve.grid_world("   \n G \n   ").xy) == 9
+    assert len(pve.grid_world(" #\n G\n #").xy) == 4
+
+
+def test_holes_and_goals_that_end():
+    world = pve.grid_world(
+        "HS.G", p_intended=1.0, discount=0.5, absorbing=True, step_cost=0.25,
+        rewards={"G": 4, "H": -1},
+    )  # fmt: skip
+    assert world.mdp.reward.tolist() == [
+        [0] * 4, [-1.25, -0.25, -0.25, -0.25], [-0.25, 3.75, -0.25, -0.25], [0] * 4,
+    ]  # fmt: skip
+    value, policy = pve.policy_iteration(world.mdp)
+    assert value.tolist() == [0, 0.5 * 3.75 - 0.25, 3.75, 0]
+    assert policy[1:3].argmax(-1).tolist() == [1, 1]
+    assert pve.performance(world.mdp, world.mdp, start=world.mdp.start) == value[1]
+
+
+def test_rewards_of_single_cells():
+    world = pve.grid_world("G G", p_intended=1.0, rewards={"G": 2, (2, 0): 5})
+    assert world.mdp.reward[1].tolist() == [2, 5, 0, 0]
+    for key in ("H", "#", "?", (3, 0), (0, 0, 0), 3):
+        with pytest.raises(ValueError, match=r"rewards has .*; legal are signs and cells"):
+            pve.grid_world("G G", rewards={key: 1})
+
+
+def test_rewards_that_are_no_numbers():
+    with pytest.raises(ValueError, match="step_cost is inf; legal are finite numbers"):
+        pve.grid_world("G G", step_cost=np.inf)
+    with pytest.raises(
+        TypeError, match="reward of 'G' is 'much'; legal are finite numbers"
+    ):
+        pve.grid_world("G G", rewards={"G": "much"})
+
+
+def test_a_lake_of_gymnasium_by_its_map():
+    import gymnasium
+
+    env = gymnasium.make("FrozenLake-v1", map_name="8x8", is_slippery=False)
+    lake = pve.from_gymnasium(env, 0.9)
+    world = pve.grid_world(
+        env.unwrapped.desc, p_intended=1.0, discount=0.9, absorbing=True
+    ).mdp
+    order = [0, 2, 1, 3]  # Gymnasium: left, down, right, up
+    np.testing.assert_array_equal(world.transition, lake.transition[:, order])
+    np.testing.assert_array_equal(world.reward, lake.reward[:, order])
+    np.testing.assert_array_equal(world.start, lake.start)
+
+
+def test_cells_that_reach_no_goal_are_reported():
+    with pytest.warns(UserWarning, match=r"from 2 of 5 cells no goal .* row 1, column 4"):
+        pve.grid_world(" G#  \n#H###")
+    with pytest.warns(UserWarning, match=r"from 1 of 3 cells no goal .* row 1, column 1"):
+        pve.grid_world(" HG")  # only through the hole
+
+
+@pytest.mark.parametrize("text", [None, 3, b"#G#", [3], [[3]], np.array(3)])
+def test_what_is_no_map(text):
+    with pytest.raises(TypeError, match=r"^map .*; legal are"):
+        pve.grid_world(text)
+
+
+@settings(max_examples=300)
+@given(st.text("# .xXFSGHO\n\r\ufeff?", max_size=30))
+def test_any_text_is_a_map_or_refused(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            world = pve.grid_world(text)
+        except ValueError:
+            return
+    np.testing.assert_allclose(world.mdp.transition.sum(-1), 1, atol=1e-12)
+    assert len(world.xy) == (~world.walls).sum() == world.mdp.num_states
 
 
 @pytest.mark.parametrize("p_intended", [-0.1, 1.1, float("nan")])

@@ -1,10 +1,12 @@
 r"""Grid worlds from readable maps, Four Rooms first of all.
 
-A map is lines of ``#`` (wall), space (free) and ``G`` (free, and a goal). States are the
-free cells, numbered row by row from the top. The actions are left, right, down, up. The
-intended action happens with probability ``p_intended``, each of the three others with a
-third of the rest; a move into a wall or off the map stays. Every transition *into* a goal
-is rewarded with 1, folded into :math:`r(s, a)` by expectation; a goal is not absorbing.
+A map is lines of ``#``, ``x`` or ``X`` (wall), space, ``.`` or ``F`` (free), ``S`` (free,
+and a start), ``G`` (free, and a goal) and ``H`` or ``O`` (a hole, where an episode ends).
+States are all cells but walls, numbered row by row from the top. The actions are left,
+right, down, up. The intended action happens with probability ``p_intended``, each of the
+three others with a third of the rest; a move into a wall or off the map stays. Every
+transition *into* a goal is rewarded with 1, folded into :math:`r(s, a)` by expectation;
+unless said otherwise a goal is not absorbing.
 
 Four Rooms is from Sutton, Precup and Singh (1999); this version, with its map and its
 rewards, is the environment of Grimm et al. (2021).
@@ -13,15 +15,23 @@ rewards, is the environment of Grimm et al. (2021).
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from pve.checks import check_share
+from pve.checks import check_finite, check_share
 from pve.mdp.core import MDP
 
 ACTION_NAMES = ("left", "right", "down", "up")
 ACTION_STEPS = np.array([(-1, 0), (1, 0), (0, 1), (0, -1)])  # in x, y; y goes down
-WALL, FREE, GOAL = "#", " ", "G"
+WALL, FREE, START, GOAL, HOLE = "#", " ", "S", "G", "H"
+SIGNS = {"#": WALL, "x": WALL, "X": WALL, " ": FREE, ".": FREE, "F": FREE} | {
+    "S": START, "G": GOAL, "H": HOLE, "O": HOLE
+}  # fmt: skip
+LEGAL = "legal are '#', 'x', 'X' (wall), ' ', '.', 'F' (free), 'S', 'G', 'H' and 'O' (hole)"
+ROWS = "legal are rows of signs, as words or lists"
 FOUR_ROOMS = """\
 #############
 #     #    G#
@@ -46,7 +56,7 @@ class GridWorld:
       mdp: the MDP.
       xy: ``[S, 2]``, the column and the row (from the top) of each state.
       walls: ``[height, width]``, true where there is a wall.
-      text: the map.
+      text: the map, without what are no cells.
     """
 
     mdp: MDP
@@ -76,23 +86,45 @@ class GridWorld:
         return picture
 
 
-def grid_world(text: str, *, p_intended: float = 0.8, discount: float = 0.99) -> GridWorld:
+def grid_world(
+    text: str | Sequence[Any] | np.ndarray,
+    *,
+    p_intended: float = 0.8,
+    discount: float = 0.99,
+    absorbing: bool = False,
+    step_cost: float = 0.0,
+    rewards: Mapping[str | tuple[int, int], float] | None = None,
+) -> GridWorld:
     """Make a grid world from a map.
 
     Args:
-      text: lines of ``#`` (wall), space (free) and ``G`` (goal), all of one length.
+      text: the map, see `pve.worlds.gridworld`: a text or a sequence of rows, such as the
+        ``desc`` of Gymnasium's lakes. A byte-order mark, the way lines end, blank first and
+        last lines and an indentation before the walls are no cells; spaces that all lines
+        begin with are such an indentation if in each a wall follows, or if floor has a sign
+        of its own.
       p_intended: the probability that the intended action happens, in [0, 1].
       discount: in [0, 1).
+      absorbing: whether a goal ends an episode: who entered it stays, with reward 0, as in
+        a hole.
+      step_cost: what each move costs, those out of goals that do not absorb as well.
+      rewards: of entering, by sign (``"G"``, 1 if not given, ``"H"``, 0, ``"S"``, ``" "``)
+        or, which counts before that, by cell (x, y), column and row from 0.
 
     Returns:
-      The grid world.
+      The grid world; its ``mdp.start`` is uniform over the cells ``S``, None without any.
 
     Raises:
-      ValueError: the map is ragged, empty, without a goal or holds another sign, or a
-        number is out of range.
+      ValueError: the map is ragged, empty, without a goal or holds another sign, which the
+        message gives with its line and column, or a number is out of range.
+      TypeError: the map is neither text nor rows.
+
+    Warns:
+      UserWarning: there are cells from which no goal can be reached.
     """
     check_share("p_intended", p_intended)
-    cells = _parse(text)
+    check_finite("step_cost", step_cost)
+    cells, text = _parse(text)
     rows, columns = np.nonzero(cells != WALL)
     xy = np.stack([columns, rows], -1)
     state = np.full(cells.shape, -1)
@@ -109,8 +141,54 @@ def grid_world(text: str, *, p_intended: float = 0.8, discount: float = 0.99) ->
     np.fill_diagonal(p_action, p_intended)
     moves = np.eye(len(xy))[next_state]  # [S, happening action, S]
     transition = np.einsum("ab,sbt->sat", p_action, moves)
-    reward = transition @ (cells[rows, columns] == GOAL).astype(float)
-    return GridWorld(MDP(reward, transition, discount), xy, cells == WALL, text)
+    signs = cells[rows, columns]
+    reward = transition @ _entering(signs, xy, rewards or {}) - step_cost
+    ends = (signs == HOLE) | (absorbing & (signs == GOAL))
+    reward[ends], transition[ends] = 0, np.eye(len(xy))[ends][:, None]
+    _report_lost(transition, signs, xy)
+    starts = (signs == START).astype(float)
+    start = starts / starts.sum() if starts.any() else None
+    return GridWorld(
+        MDP(reward, transition, discount, start=start), xy, cells == WALL, text
+    )
+
+
+def _entering(
+    signs: np.ndarray, xy: np.ndarray, rewards: Mapping[str | tuple[int, int], float]
+) -> np.ndarray:
+    """What entering each state is rewarded with."""
+    found = (signs == GOAL).astype(float)
+    for key, reward in sorted(rewards.items(), key=lambda item: isinstance(item[0], tuple)):
+        if isinstance(key, str) and SIGNS.get(key, WALL) != WALL:
+            where = signs == SIGNS[key]
+        else:
+            where = (xy == key).all(-1) if isinstance(key, tuple) and len(key) == 2 else [0]
+        if not np.any(where):
+            raise ValueError(
+                f"rewards has {key!r}; legal are signs and cells (x, y) of the map that "
+                "are no wall"
+            )
+        found[where] = check_finite(f"reward of {key!r}", reward)
+    return found
+
+
+def _report_lost(transition: np.ndarray, signs: np.ndarray, xy: np.ndarray) -> None:
+    """Warn of cells, holes aside, from which no goal can be reached."""
+    steps: Any = (transition > 0).any(1)
+    reach = signs == GOAL
+    while True:
+        wider = reach | steps[:, reach].any(1)
+        if (wider == reach).all():
+            break
+        reach = wider
+    lost = np.flatnonzero(~reach & (signs != HOLE))
+    if len(lost):
+        x, y = xy[lost[0]]
+        warnings.warn(
+            f"map: from {len(lost)} of {len(xy)} cells no goal can be reached, such as row "
+            f"{y + 1}, column {x + 1}",
+            stacklevel=3,
+        )
 
 
 def four_rooms(p_intended: float = 0.8, discount: float = 0.99) -> GridWorld:
@@ -134,18 +212,53 @@ def four_rooms(p_intended: float = 0.8, discount: float = 0.99) -> GridWorld:
     return grid_world(FOUR_ROOMS, p_intended=p_intended, discount=discount)
 
 
-def _parse(text: str) -> np.ndarray:
-    lines = text.strip("\n").split("\n")
-    widths = {len(line) for line in lines}
-    if len(widths) > 1:
-        raise ValueError(
-            f"map has lines of {min(widths)} to {max(widths)} signs; legal are lines of "
-            "one length"
-        )
-    cells = np.array([list(line) for line in lines])
-    strange = sorted(set(cells.ravel()) - {WALL, FREE, GOAL})
-    if strange:
-        raise ValueError(f"map holds {strange[0]!r}; legal are '#', ' ' and 'G'")
-    if not (cells == GOAL).any():
+def _parse(text: Any) -> tuple[np.ndarray, str]:
+    """The cells by the signs of this module, ``[height, width]``; the map's own lines."""
+    lines = _lines(text)  # with their numbers
+    width = max((len(line) for _, line in lines if line.strip()), default=0)
+    for end in (0, -1):
+        while lines and not lines[end][1].strip() and len(lines[end][1]) != width:
+            del lines[end]
+    indent = min((len(line) - len(line.lstrip(" ")) for _, line in lines), default=0)
+    own_floor = any(sign in line for _, line in lines for sign in ".F")
+    walled = all(SIGNS.get(line.lstrip(" ")[:1]) == WALL for _, line in lines)
+    indent = indent if own_floor or walled else 0
+    lines = [(number, line[indent:]) for number, line in lines]
+    for number, line in lines:
+        for column, sign in enumerate(line, 1 + indent):
+            if sign not in SIGNS:
+                raise ValueError(
+                    f"map holds {sign!r} in line {number}, column {column}; {LEGAL}"
+                )
+    for number, line in lines:
+        if len(line) != len(lines[0][1]):
+            raise ValueError(
+                f"map has {len(line)} signs in line {number}, {len(lines[0][1])} in line "
+                f"{lines[0][0]}; legal are lines of one length"
+            )
+    if not any(GOAL in line for _, line in lines):
         raise ValueError("map has no goal; legal is a map with at least one 'G'")
-    return cells
+    cells = np.array([[SIGNS[sign] for sign in line] for _, line in lines])
+    return cells, "\n".join(line for _, line in lines)
+
+
+def _lines(text: Any) -> list[tuple[int, str]]:
+    """The lines of a text, or of rows of words, characters or bytes, numbered from 1."""
+    if isinstance(text, str):
+        text = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    elif isinstance(text, np.ndarray) and text.ndim:
+        text = text.tolist()
+    if not isinstance(text, Sequence) or isinstance(text, bytes):
+        raise TypeError(
+            f"map is a {type(text).__name__}; legal are a text and a list of rows"
+        )
+    lines = []
+    for number, row in enumerate(text, 1):
+        signs = [row] if isinstance(row, str | bytes) else row
+        if not isinstance(signs, Sequence):
+            raise TypeError(f"map has a {type(row).__name__} as row {number}; {ROWS}")
+        words = [s.decode("latin-1") if isinstance(s, bytes) else s for s in signs]
+        if not all(isinstance(word, str) for word in words):
+            raise TypeError(f"map holds no signs in row {number}; {ROWS}")
+        lines.append((number, "".join(words)))
+    return lines

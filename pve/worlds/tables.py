@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pve.checks import ROW_SUM_TOLERANCE, Array
+from pve.checks import ROW_SUM_TOLERANCE, Array, check_finite
 from pve.mdp.core import MDP
 
 END = "end"  # the name of the state that is added, where states have names
@@ -198,6 +198,15 @@ def _check_wrappers(env: Any, bare: Any, name: str) -> None:
         env = env.env
 
 
+def gymnasium_by_name(name: str, discount: float, options: dict[str, Any]) -> MDP:
+    """The MDP of an environment of Gymnasium, made by name with options.
+
+    Raises:
+      ValueError: as of `from_gymnasium`, or the environment does not take an option.
+    """
+    return from_gymnasium(_make(name, **options), discount)
+
+
 def _make(identifier: str, **options: Any) -> Any:
     import gymnasium  # here, so that only those who ask for it wait for its import
 
@@ -207,6 +216,14 @@ def _make(identifier: str, **options: Any) -> Any:
         raise ValueError(
             f"environment {identifier!r} cannot be made: {error}; legal are names that "
             "gymnasium knows, such as FrozenLake-v1"
+        ) from None
+    except Exception as error:  # of the environment's own, as of an option it does not take
+        if not options:
+            raise
+        given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        raise ValueError(
+            f"environment {identifier!r} cannot be made with {given}: "
+            f"{' '.join(str(error).split())}; legal are its own options"
         ) from None
 
 
@@ -237,7 +254,7 @@ def _outcomes(found: Any, where: str, number: dict[Hashable, int]) -> list[_Outc
             raise TypeError(f"{what} has {len(parts)} parts; {OUTCOMES}")
         probability, following, gain, ended = (*parts, False)[:4]
         probability, gain = (
-            _number(f"{what}: {name}", value)
+            check_finite(f"{what}: {name}", value)
             for name, value in (("probability", probability), ("reward", gain))
         )
         if probability < 0:
@@ -260,19 +277,6 @@ def _outcomes(found: Any, where: str, number: dict[Hashable, int]) -> list[_Outc
     return [o for o in outcomes if o.probability > 0]
 
 
-def _number(what: str, value: Any) -> float:
-    legal = "legal are finite numbers"
-    if isinstance(value, str | bytes | complex | np.ndarray):
-        raise TypeError(f"{what} is {value!r}; {legal}")
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{what} is {value!r}; {legal}") from None
-    if not math.isfinite(number):
-        raise ValueError(f"{what} is {number:g}; {legal}")
-    return number
-
-
 def _list(keys: list[Hashable]) -> str:
     shown = [repr(key) for key in keys]
     return ", ".join(shown if len(shown) <= 5 else [*shown[:2], "…", shown[-1]])
@@ -288,7 +292,7 @@ def _start(start: Any, number: dict[Hashable, int], size: int) -> Array | None:
                 raise ValueError(
                     f"start: {state!r} is no state; legal are {_list(list(number))}"
                 )
-            chances[number[state]] = _number(f"start of {state!r}", chance)
+            chances[number[state]] = check_finite(f"start of {state!r}", chance)
         return chances
     if np.shape(start) != (len(number),):
         raise ValueError(
