@@ -15,7 +15,7 @@ from pve.checks import check_positive_number, check_preset, check_seed, parse_in
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.experiments.settings import Config
 from pve.threads import settle_threads
-from pve.worlds.by_name import make_environment
+from pve.worlds.by_name import make_environment, with_discount
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 MUCH = 1e9  # bytes: from here on a command says first how much it will write
@@ -81,7 +81,12 @@ def _parser() -> argparse.ArgumentParser:
             "--every", type=integer, metavar="N", help="steps between two snapshots"
         )
         command.add_argument(
-            "--env", help="four-rooms (default), gymnasium:NAME or map:FILE"
+            "--env",
+            help="four-rooms (default), gymnasium:NAME, map:FILE or npz:FILE, and options "
+            "such as ?is_slippery=false&map_name=8x8 or ?slip=0.1",
+        )
+        command.add_argument(
+            "--discount", type=float, metavar="X", help="of the environment, in [0, 1)"
         )
         command.add_argument(
             "--engine",
@@ -144,13 +149,15 @@ def _settings(arguments: argparse.Namespace) -> Config:
     experiment = find_experiment(arguments.command)
     settings = experiment.preset(arguments.preset)
     names = {field.name for field in dataclasses.fields(settings)}
-    given = {
+    given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in vars(arguments).items()
         if name in names and value is not None
     }
+    if arguments.discount is not None:
+        given["env"] = with_discount(given.get("env", settings.env), arguments.discount)
     if "env" in given:
-        num_states = make_environment(arguments.env).num_states
+        num_states = make_environment(given["env"]).num_states
         settings = experiment.fitted(settings, num_states)
     if "steps" in given and "every" not in given:
         # A shorter or odd number of steps keeps about as many snapshots.

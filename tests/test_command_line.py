@@ -120,6 +120,24 @@ def test_options_override_the_preset(tmp_path, call, monkeypatch):
     assert sorted(names) == ["order=2/run=0", "order=inf/run=0"]
 
 
+def test_a_world_of_ones_own_with_a_discount(tmp_path, call, monkeypatch):
+    seen = []
+
+    def prepare(config, seed, env, task):
+        seen.append((config.env, env.num_states, env.discount))
+        raise ArithmeticError("enough")
+
+    monkeypatch.setattr(diameter, "prepare", prepare)
+    one = ("0", "--preset", "smoke", "--runs", "1", "--orders", "inf")
+    call("diameter", tmp_path / "rooms", *one, "--discount", "0.5")
+    lake = "gymnasium:FrozenLake-v1?map_name=8x8"
+    call("diameter", tmp_path / "lake", *one, "--env", lake, "--discount", "0.75")
+    assert seen == [
+        ("four-rooms?discount=0.5", 104, 0.5),
+        (f"{lake}&discount=0.75", 64, 0.75),
+    ]
+
+
 def test_shorter_training_keeps_its_snapshots(tmp_path, call, monkeypatch):
     seen = []
 
@@ -253,7 +271,7 @@ BAD = {
     "engine": ((*ONE, "--engine", "slurm"), ["'slurm'", "'local', 'device', 'ray'"]),
     "environment": (
         (*ONE, "--env", "five-rooms"),
-        ["'five-rooms'", "'four-rooms', 'gymnasium:NAME' and 'map:FILE'"],
+        ["'five-rooms'", "'four-rooms', 'gymnasium:NAME', 'map:FILE' and 'npz:FILE'"],
     ),
     "map": ((*ONE, "--env", "map:nowhere.txt"), ["'nowhere.txt'", "cannot be read"]),
     "gymnasium": (
@@ -263,6 +281,16 @@ BAD = {
     "gymnasium in a module": (
         (*ONE, "--env", "gymnasium:nowhere:Lake-v1"),
         ["'nowhere:Lake-v1'", "legal are names that gymnasium knows"],
+    ),
+    "option of an environment": (
+        (*ONE, "--env", "four-rooms?ice=1"),
+        ["'ice'", "legal are slip, discount"],
+    ),
+    "npz": ((*ONE, "--env", "npz:nowhere.npz"), ["'nowhere.npz'", "cannot be read"]),
+    "discount": ((*ONE, "--discount", "1"), ["discount is 1", "[0, 1)", "0.9999"]),
+    "discount twice": (
+        (*ONE, "--env", "four-rooms?discount=0.9", "--discount", "0.5"),
+        ["has a discount", "legal is to give it once"],
     ),
     "name too long": (("status", "long" * 100), ["long", "File name too long"]),
     "no name to write to": (("figures", "DATA", "--out", ""), ["--out is ''", "legal"]),

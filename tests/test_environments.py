@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oracles import seeds
 
 import pve
-from pve.worlds.by_name import fingerprint, make_environment
+from pve.worlds.by_name import fingerprint, make_environment, map_of, with_discount
 
 
 def discounted_return(env, policy, state, discount, horizon):
@@ -316,12 +316,77 @@ def test_environments_by_name(tmp_path, rooms):
     assert fingerprint(make_environment(f"map:{path}")) == fingerprint(rooms.mdp)
 
 
-@pytest.mark.parametrize("name", ["", "rooms", "gymnasium:", "map:", "map:nowhere.txt"])
-def test_unknown_names(name):
-    with pytest.raises(ValueError, match=r"legal are|cannot be read"):
+def test_environments_with_options(tmp_path, rooms):
+    path = tmp_path / "cave.txt"
+    path.write_text("#####\n#S G#\n#####\n", encoding="utf-8-sig")
+    mdp = pve.MDP([[1.0, 0.0]], [[[1.0], [1.0]]], 0.5)
+    mdp.save(tmp_path / "mine.npz")
+    lake = gymnasium.make("FrozenLake-v1", map_name="8x8", is_slippery=False)
+    cave = "#####\n#S G#\n#####"
+    for name, expected in (
+        ("four-rooms?discount=0.95", pve.four_rooms(discount=0.95).mdp),
+        ("four-rooms?slip=0.5&discount=0.9", pve.four_rooms(0.5, 0.9).mdp),
+        (
+            "gymnasium:FrozenLake-v1?is_slippery=false&map_name=8x8",
+            pve.from_gymnasium(lake),
+        ),
+        (
+            "gymnasium:FrozenLake-v1?map_name=8x8&discount=0.9&is_slippery=False",
+            pve.from_gymnasium(lake, 0.9),
+        ),
+        (f"map:{path}?slip=0.1", pve.grid_world(cave, p_intended=0.9).mdp),
+        (
+            f"map:{path}?absorbing=true&step_cost=0.5",
+            pve.grid_world(cave, absorbing=True, step_cost=0.5).mdp,
+        ),
+        (f"npz:{tmp_path / 'mine.npz'}", mdp),
+        (
+            f"npz:{tmp_path / 'mine.npz'}?discount=0.25",
+            pve.MDP(mdp.reward, mdp.transition, 0.25),
+        ),
+    ):
+        assert fingerprint(make_environment(name)) == fingerprint(expected)
+    assert with_discount("four-rooms", 0.5) == "four-rooms?discount=0.5"
+    assert with_discount("map:m?slip=0.1", 0.5) == "map:m?slip=0.1&discount=0.5"
+    assert map_of("four-rooms?discount=0.5").mdp.discount == 0.5
+    assert map_of(f"map:{path}?slip=0").mdp.transition[0, 1, 1] == 1
+    assert map_of("gymnasium:FrozenLake-v1?is_slippery=false") is None
+
+
+LAKE = "gymnasium:FrozenLake-v1"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "legal are 'four-rooms'"),
+        ("rooms", "legal are 'four-rooms'"),
+        ("gymnasium:", "legal are 'four-rooms'"),
+        ("map:", "legal are 'four-rooms'"),
+        ("npz:", "legal are 'four-rooms'"),
+        ("map:nowhere.txt", "map 'nowhere.txt' cannot be read"),
+        ("npz:nowhere.npz", "MDP 'nowhere.npz' cannot be read"),
+        ("four-rooms?slip=2", r"slip is 2.0; legal are numbers in \[0, 1\]"),
+        ("four-rooms?slip=much", "slip is 'much'; legal are numbers"),
+        ("four-rooms?discount=1", "discount is 1; legal are numbers"),
+        ("four-rooms?discount", "option 'discount'; legal are [?]NAME=VALUE"),
+        ("four-rooms?slip=0&slip=1", "option 'slip=1'; legal are .* each name once"),
+        ("four-rooms?absorbing=true", "option 'absorbing'; legal are slip, discount"),
+        (f"{LAKE}?ice=3", "cannot be made with ice=3: .*; legal are its own options"),
+        (f"{LAKE}?map_name=9x9", "cannot be made with map_name='9x9'"),
+        (f"{LAKE}?discount=0.9&discount=0.8", "each name once"),
+    ],
+)
+def test_names_that_are_none(name, message):
+    with pytest.raises(ValueError, match=message):
         make_environment(name)
+
+
+def test_a_name_is_a_word():
     with pytest.raises(TypeError, match="environment is 3; legal are 'four-rooms'"):
         make_environment(3)
+    with pytest.raises(ValueError, match="has a discount; legal is to give it once"):
+        with_discount("four-rooms?discount=0.9", 0.5)
 
 
 def test_fingerprint_sees_every_number(rooms):

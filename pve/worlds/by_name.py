@@ -1,49 +1,76 @@
 """Environments by name, as the command line and the data folders know them.
 
 ``four-rooms`` is Four Rooms; ``gymnasium:NAME`` an environment of Gymnasium that carries
-its table; ``map:FILE`` a grid world of your own, its map in a text file.
+its table; ``map:FILE`` a grid world of your own, its map in a text file; ``npz:FILE`` an
+MDP that `pve.MDP.save` wrote. Options follow a question mark: ``four-rooms?discount=0.95``,
+``map:cave.txt?slip=0.1&absorbing=true``,
+``gymnasium:FrozenLake-v1?is_slippery=false&map_name=8x8``. They are part of the name, and
+so of what identifies a data folder.
 """
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pve.checks import check_discount
 from pve.mdp.core import MDP
 from pve.worlds.gridworld import GridWorld, four_rooms, grid_world
-from pve.worlds.tables import from_gymnasium
+from pve.worlds.tables import gymnasium_by_name
 
-LEGAL = "'four-rooms', 'gymnasium:NAME' and 'map:FILE'"
+LEGAL = "'four-rooms', 'gymnasium:NAME', 'map:FILE' and 'npz:FILE'"
+DISCOUNT = 0.99
 
 
 def make_environment(name: str) -> MDP:
     """Make an environment by name.
 
     Args:
-      name: ``four-rooms``, ``gymnasium:NAME`` or ``map:FILE``.
+      name: ``four-rooms``, ``gymnasium:NAME``, ``map:FILE`` or ``npz:FILE``, and options:
+        ``discount`` of all; ``slip`` (the probability that another move happens than the
+        intended one) of Four Rooms and maps; ``absorbing``, ``step_cost`` of maps; whatever
+        `gymnasium.make` takes of Gymnasium's.
 
     Returns:
-      The MDP, discount 0.99.
+      The MDP, with the file's discount or 0.99 where none is given.
 
     Raises:
-      ValueError: the name, the file or the map is not legal.
+      ValueError: the name, an option, the file or the map is not legal.
     """
     if not isinstance(name, str):
         raise TypeError(f"environment is {name!r}; legal are {LEGAL}")
-    kind, _, rest = name.partition(":")
-    if name == "four-rooms":
-        return four_rooms().mdp
+    kind, rest, options = _parts(name)
     if kind == "gymnasium" and rest:
-        return from_gymnasium(rest)
-    if kind == "map" and rest:
-        try:
-            text = Path(rest).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"map {rest!r} cannot be read: {error}") from None
-        return grid_world(text).mdp
-    raise ValueError(f"environment is {name!r}; legal are {LEGAL}")
+        discount = options.pop("discount", DISCOUNT)
+        return gymnasium_by_name(rest, _real("discount", discount), options)
+    if kind == "npz" and rest:
+        mdp = MDP.load(rest)
+        _refuse_others(name, options, ("discount",))
+        if "discount" in options:
+            mdp = dataclasses.replace(mdp, discount=_real("discount", options["discount"]))
+        return mdp
+    world = _grid(name, kind, rest, options)
+    if world is None:
+        raise ValueError(f"environment is {name!r}; legal are {LEGAL}")
+    return world.mdp
+
+
+def with_discount(name: str, discount: float) -> str:
+    """The name of an environment with another discount.
+
+    Raises:
+      ValueError: the name has a discount already, or the discount is not in [0, 1).
+    """
+    if "discount" in _parts(name)[2]:
+        raise ValueError(f"environment {name!r} has a discount; legal is to give it once")
+    sign = "&" if "?" in name else "?"
+    return f"{name}{sign}discount={check_discount(discount)!r}"
 
 
 def fingerprint(mdp: MDP) -> str:
@@ -58,7 +85,78 @@ def fingerprint(mdp: MDP) -> str:
 
 def map_of(environment: str) -> GridWorld | None:
     """The grid world of an environment's name; None if it has no map."""
-    kind, _, path = environment.partition(":")
-    if kind == "map":
-        return grid_world(Path(path).read_text(encoding="utf-8"))
-    return four_rooms() if kind == "four-rooms" else None
+    return _grid(environment, *_parts(environment))
+
+
+def _parts(name: str) -> tuple[str, str, dict[str, Any]]:
+    """The kind of environment, what it is called, and its options."""
+    called, mark, query = name.partition("?")
+    kind, _, rest = called.partition(":")
+    options: dict[str, Any] = {}
+    for option in query.split("&") if mark else ():
+        key, equals, value = option.partition("=")
+        if not (key.isidentifier() and equals and value) or key in options:
+            raise ValueError(
+                f"environment {name!r} has option {option!r}; legal are ?NAME=VALUE and "
+                "&NAME=VALUE, each name once"
+            )
+        options[key] = _value(value)
+    return kind, rest, options
+
+
+def _value(word: str) -> Any:
+    """A word of an option: true or false, a number, or the word itself."""
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    try:
+        number = ast.literal_eval(word)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return word
+    return number if isinstance(number, int | float) else word
+
+
+def _grid(name: str, kind: str, rest: str, options: dict[str, Any]) -> GridWorld | None:
+    own: dict[str, Callable[[str, Any], Any]] = {"slip": _real, "discount": _real}
+    make: Callable[..., GridWorld]
+    if kind == "four-rooms" and not rest:
+        make = four_rooms
+    elif kind == "map" and rest:
+        try:
+            text = Path(rest).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"map {rest!r} cannot be read: {error}") from None
+
+        def make(**settings: Any) -> GridWorld:
+            return grid_world(text, **settings)
+
+        own |= {"absorbing": _truth, "step_cost": _real}
+    else:
+        return None
+    _refuse_others(name, options, tuple(own))
+    settings = {key: own[key](key, value) for key, value in options.items()}
+    if "slip" in settings:
+        slip = settings.pop("slip")
+        if not 0 <= slip <= 1:
+            raise ValueError(f"slip is {slip!r}; legal are numbers in [0, 1]")
+        settings["p_intended"] = 1 - slip
+    return make(**settings)
+
+
+def _refuse_others(name: str, options: dict[str, Any], own: tuple[str, ...]) -> None:
+    for key in options:
+        if key not in own:
+            raise ValueError(
+                f"environment {name!r} has option {key!r}; legal are {', '.join(own)}"
+            )
+
+
+def _real(name: str, value: Any) -> float:
+    if isinstance(value, bool | str):
+        raise ValueError(f"{name} is {value!r}; legal are numbers")
+    return float(value)
+
+
+def _truth(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; legal are true and false")
+    return value
