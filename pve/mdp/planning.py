@@ -72,12 +72,32 @@ def policy_value(mdp: MDP, policy: Array) -> Array:
         values = banded_values(mdp, policies, band)
     else:
         values = _dense_values(mdp, policies)
-    for n in np.flatnonzero(_mixed(values)):
+    for n in _unsettled(mdp, policies, values):
         chain = np.einsum("sa,sat->st", policies[n], mdp.transition)
         system = np.eye(mdp.num_states) - mdp.discount * chain
         reward = (policies[n] * mdp.reward).sum(-1)
-        values[n] = _settled(system, reward, mdp.discount, values[n])
+        values[n] = _refined(system, reward, mdp.discount)
     return values.reshape(*batch, mdp.num_states)
+
+
+def _unsettled(mdp: MDP, policies: np.ndarray, values: np.ndarray) -> list[int]:
+    """Whose values leave a state's equation unsolved to its own rounding.
+
+    What is small beside all rewards is left: where nothing can be earned, the value is 0
+    but for rounding, which many policies meet.
+    """
+    found: list[int] = []
+    paid = np.abs(mdp.reward[mdp.reward != 0])
+    least = paid.min() if paid.size else 0.0
+    suspects = np.flatnonzero(_mixed(values))
+    for start in range(0, len(suspects), SOLVE_BATCH):
+        block = suspects[start : start + SOLVE_BATCH]
+        value, policy = values[block], policies[block]
+        moved, size = mdp.discount * mdp.expect(np.stack([value, np.abs(value)]))
+        residual = (policy * (mdp.reward + moved)).sum(-1) - value
+        size = (policy * (np.abs(mdp.reward) + size)).sum(-1) + np.abs(value) + least
+        found.extend(block[(np.abs(residual) > SCREEN * size).any(-1)].tolist())
+    return found
 
 
 def _dense_values(mdp: MDP, policies: np.ndarray) -> np.ndarray:
@@ -262,7 +282,7 @@ def _follow(
 def _mixed(values: np.ndarray) -> np.ndarray:
     """Whether a state is worth so much that its rounding may show in another, ``[...]``."""
     size = np.abs(values)
-    return size.max(-1) > MIXED * size.min(-1)
+    return size.max(-1) > MIXED * np.where(size > 0, size, np.inf).min(-1)
 
 
 def _settled(
