@@ -23,6 +23,8 @@ from oracles import (
 )
 
 import pve
+from pve.equivalence.exact_class import value_range
+from pve.equivalence.lazy import lazy_model
 from pve.mdp.banded import find_band
 from pve.mdp.planning import performance_limits
 
@@ -420,6 +422,25 @@ def test_legal_actions_of_jacks_cars():
     value, policy = pve.policy_iteration(mdp)
     assert round(value.mean(), 3) == 563.687
     assert legal[policy.astype(bool)].all()
+
+
+@given(seeds)
+def test_ranges_of_values_are_those_of_legal_policies(seed):
+    mdp, free = masked(seed)
+    legal = np.ones((4, 3), bool) if mdp.legal is None else mdp.legal
+    policies = deterministic_policies(4, 3)
+    policies = policies[(policies * ~legal).sum((1, 2)) == 0]
+    values = np.array([long_run_value(free, policy) for policy in policies])
+    for action in range(3):
+        if not legal[2, action]:
+            with pytest.raises(ValueError, match=rf"action is {action}; legal in state 2"):
+                value_range(mdp, 2, action)
+            continue
+        found = values[policies[:, 2, action] == 1, 2]
+        expected = found.min(), found.max()
+        np.testing.assert_allclose(value_range(mdp, 2, action), expected, atol=1e-9)
+    if mdp.legal is not None:
+        assert (lazy_model(mdp, 0.5).legal == legal).all()
 
 
 def test_values_of_illegal_policies_are_refused():

@@ -19,6 +19,7 @@ is NumPy in float64. `pve.equivalence.newton` solves the equations.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -217,16 +218,25 @@ def value_range(mdp: MDP, state: int, action: int) -> tuple[float, float]:
     Args:
       mdp: the environment.
       state: the state, 0 … S − 1.
-      action: the action, 0 … A − 1.
+      action: the action, 0 … A − 1, legal in the state.
 
     Returns:
       Both, exact, by policy iteration where s has no choice but a.
+
+    Raises:
+      ValueError: the action is not legal in the state.
     """
     mdp = exact(mdp)
+    if mdp.legal is not None and not mdp.legal[state, action]:
+        raise ValueError(
+            f"action is {action}; legal in state {state} are "
+            f"{np.flatnonzero(mdp.legal[state]).tolist()}"
+        )
     reward, transition = mdp.reward.copy(), mdp.transition.copy()
     reward[state], transition[state] = reward[state, action], transition[state, action]
-    largest = policy_iteration(MDP(reward, transition, mdp.discount))[0][state]
-    least = -policy_iteration(MDP(-reward, transition, mdp.discount))[0][state]
+    bound = dataclasses.replace(mdp, reward=reward, transition=transition)
+    largest = policy_iteration(bound)[0][state]
+    least = -policy_iteration(dataclasses.replace(bound, reward=-reward))[0][state]
     return float(least), float(largest)
 
 

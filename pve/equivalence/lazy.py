@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,8 @@ def lazy_model(mdp: MDP, share: float, baseline: Array = 0.0) -> MDP:
     interest = (1 - mdp.discount) * np.broadcast_to(baseline, num_states)
     reward = (1 - share) * mdp.reward + share * interest[:, None]
     stay = np.eye(num_states)[:, None]
-    return MDP(reward, (1 - share) * mdp.transition + share * stay, mdp.discount)
+    transition = (1 - share) * mdp.transition + share * stay
+    return dataclasses.replace(mdp, reward=reward, transition=transition)
 
 
 class LazyLine(NamedTuple):
