@@ -41,9 +41,15 @@ VERSIONED = ("jax", "jaxlib", "numpy", "optax", "scipy")
 _MODULES = ("8a17c93904bf8792", "e2aaa2c8f65fb1c9", "e6880d30e89cf1ab")
 _MODULES_MUZERO = ("53e4daa161408fad", "743b94ea6da7c409", "23dc831bb8b1e886")
 LINEAGE: dict[str, tuple[str, ...]] = {
-    "0698f656eb60860c": _MODULES,  # diameter
-    "f06fe6851eef3df8": _MODULES,  # capacity
-    "dea8c310de459059": _MODULES_MUZERO,  # MuZero's study
+    # diameter
+    "5e230e0f102707db": ("0698f656eb60860c",),
+    "0698f656eb60860c": _MODULES,
+    # capacity
+    "f30f22d5ce2e3a84": ("f06fe6851eef3df8",),
+    "f06fe6851eef3df8": _MODULES,
+    # MuZero's study
+    "9fb6b2af0a3786d7": ("dea8c310de459059",),
+    "dea8c310de459059": _MODULES_MUZERO,
 }
 
 
