@@ -112,6 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     summary.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
     summary.add_argument("--out", default="summary", help="where to (summary)")
+    summary.add_argument(
+        "--models",
+        nargs="*",
+        type=integer,
+        metavar="STEP",
+        help="also the models of limited rank: the last, and those after so many steps",
+    )
     for name, help_text in (
         ("status", "what is done, unfinished and failed"),
         ("verify", "check every file against its recorded checksum"),
@@ -239,9 +246,13 @@ def _figures(arguments: argparse.Namespace) -> int:
 
 
 def _summary(arguments: argparse.Namespace) -> int:
+    from pve.results.moments import write_moments
     from pve.results.summary import write_summary
 
-    for path in write_summary(arguments.data_dir, arguments.out):
+    written = write_summary(arguments.data_dir, arguments.out)
+    if arguments.models is not None:
+        written += write_moments(arguments.data_dir, arguments.out, arguments.models)
+    for path in written:
         print(path)
     return 0
 
