@@ -7,7 +7,7 @@ do; what the chapter asks of its own worlds is then asked of this one alone.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,9 @@ import numpy as np
 from pve.book import text
 from pve.figures import drawing, style
 from pve.mdp.core import MDP
+from pve.mdp.simulation import assess_plan
 from pve.worlds import by_name
+from pve.worlds.gridworld import GOAL, GridWorld
 
 LARGEST = 10_000_000  # probabilities of a model that the chapter's trainings can hold
 LISTED = 30  # states in a table
@@ -34,6 +36,7 @@ class OwnWorld:
       xy: ``[cells, 2]``, the column and the row of the first states; None without a map.
       walls: ``[height, width]``; None without a map.
       moves: the actions in the order left, right, down, up.
+      goals: the states that are goals, if any are known to be.
       toys: its Gymnasium environment by its name, if its table is numbered as the MDP is
         and its starts are known; else empty.
     """
@@ -43,6 +46,7 @@ class OwnWorld:
     xy: np.ndarray | None
     walls: np.ndarray | None
     moves: tuple[int, ...]
+    goals: np.ndarray
     toys: Mapping[str, Any]
 
     def lacks(self, what: str) -> str:
@@ -135,18 +139,93 @@ def read(env: str | None, discount: float | None) -> OwnWorld | None:
         )
     grid = by_name.map_of(name)
     if grid is not None:
-        return OwnWorld(name, mdp, grid.xy, grid.walls, (0, 1, 2, 3), {})
+        goals = map_goals(grid)
+        return OwnWorld(name, mdp, grid.xy, grid.walls, (0, 1, 2, 3), goals, {})
     toy = by_name.gymnasium_of(name)
     if toy is None:
-        return OwnWorld(name, mdp, None, None, (), {})
+        return OwnWorld(name, mdp, None, None, (), np.arange(0), {})
     bare = toy.unwrapped
-    toys = {name: toy} if _plain(bare.P, mdp) else {}
+    plain = _plain(bare.P, mdp)
+    toys = {name: toy} if plain else {}
+    goals = table_goals(bare.P, mdp) if plain else np.arange(0)
     moves = MOVES.get(type(bare).__name__)
     if moves is None:
-        return OwnWorld(name, mdp, None, None, (), toys)
+        return OwnWorld(name, mdp, None, None, (), goals, toys)
     height, width = bare.shape if hasattr(bare, "shape") else (bare.nrow, bare.ncol)
     xy = np.stack(np.divmod(np.arange(height * width), width)[::-1], -1)
-    return OwnWorld(name, mdp, xy, np.zeros((height, width), bool), moves, toys)
+    return OwnWorld(name, mdp, xy, np.zeros((height, width), bool), moves, goals, toys)
+
+
+def map_goals(grid: GridWorld) -> np.ndarray:
+    """The states of a grid world's goals, increasing."""
+    lines = grid.text.split("\n")
+    return np.flatnonzero([lines[y][x] == GOAL for x, y in grid.xy])
+
+
+def table_goals(table: Mapping[int, Any], mdp: MDP) -> np.ndarray:
+    """The states where the best paid of all outcomes that end an episode lead.
+
+    Args:
+      table: ``table[s][a]``, outcomes as Gymnasium lists them.
+      mdp: what `pve.from_gymnasium` made of it: where the table goes on from the state that
+        an ending outcome enters, its goal is the end state, which was added.
+
+    Returns:
+      The states, increasing; none if no outcome ends.
+    """
+    ends = [
+        (float(gain), int(following))
+        for row in table.values()
+        for outcomes in row.values()
+        for chance, following, gain, ended in outcomes
+        if ended and chance > 0
+    ]
+    best = max((gain for gain, _ in ends), default=0.0)
+    entered = np.array(sorted({s for gain, s in ends if gain == best}), int)
+    stays = (mdp.transition[entered, :, entered] == 1).all(-1) & ~mdp.reward[entered].any(
+        -1
+    )
+    return np.unique(np.where(stays, entered, mdp.num_states - 1))
+
+
+def constant_plans(mdp: MDP) -> list[np.ndarray]:
+    """The policies that always take one action, of the actions legal everywhere."""
+    plans = np.eye(mdp.num_actions)
+    legal = np.ones(mdp.num_actions, bool) if mdp.legal is None else mdp.legal.all(0)
+    return [np.tile(plans[a], (mdp.num_states, 1)) for a in np.flatnonzero(legal)]
+
+
+def assessment_rows(
+    world: str,
+    mdp: MDP,
+    goals: np.ndarray,
+    plans: Mapping[str, list[np.ndarray]],
+    score: Callable[[str, np.ndarray], float],
+) -> list[list[str]]:
+    """The rows of one world in the chapter's table on what plans are good for.
+
+    Args:
+      world: its name.
+      mdp: the world.
+      goals: its goals, states.
+      plans: plans by what they are called; of several the medians are shown.
+      score: the normalised performance of a plan in the world of a name.
+    """
+    rows = []
+    for called, several in plans.items():
+        found = [(score(world, plan), *assess_plan(plan, mdp, goals)) for plan in several]
+        performance, start, reached, share = np.median(found, axis=0)
+        rows.append(
+            [
+                world,
+                called,
+                "—" if np.isnan(performance) else f"{performance:.2f}",
+                f"{start + 0.0:.4g}",
+                "—" if np.isnan(reached) else f"{reached:.0%}",
+                f"{share:.0%}",
+            ]
+        )
+    return rows
 
 
 def _plain(table: Any, mdp: MDP) -> bool:
