@@ -36,7 +36,7 @@ _NOT_INSTALLED = (
 _SHELL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
 
 
-def begin(namespace: dict[str, Any]) -> tuple[int, str]:
+def begin(namespace: dict[str, Any], *more: str) -> tuple[int, str]:
     """Check a chapter's parameters, set its figures' style and its threads.
 
     Papermill accepts any parameter's name, mistyped ones too; so this is called right
@@ -44,6 +44,7 @@ def begin(namespace: dict[str, Any]) -> tuple[int, str]:
 
     Args:
       namespace: the notebook's ``globals()``.
+      more: the chapter's parameters beside the seed and the preset.
 
     Returns:
       The seed and the preset; the environment variable ``PVE_PRESET`` wins over the
@@ -53,11 +54,13 @@ def begin(namespace: dict[str, Any]) -> tuple[int, str]:
       ValueError: a parameter is unknown or out of range; the legal ones are listed.
       TypeError: the seed is no integer.
     """
+    legal = ("seed", "preset", *more)
     for name, value in namespace.items():
         private = name.startswith("_") or name in _SHELL
         imported = isinstance(value, types.ModuleType | types.FunctionType | type)
-        if not (private or imported or name in ("seed", "preset")):
-            raise ValueError(f"parameter {name!r} is unknown; legal are 'seed', 'preset'")
+        if not (private or imported or name in legal):
+            known = ", ".join(map(repr, legal))
+            raise ValueError(f"parameter {name!r} is unknown; legal are {known}")
     threads.settle_threads()
     seed = check_seed(namespace["seed"])
     preset = check_preset(os.environ.get("PVE_PRESET") or namespace["preset"])

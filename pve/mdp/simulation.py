@@ -1,6 +1,13 @@
-"""Trajectories of a policy, and how often it acts optimally."""
+"""Trajectories of a policy, how often it acts optimally, and where it gets to.
+
+Performance that is normalised by the uniform policy hides bad plans where that policy pays
+penalties all the time: beside it stand what a plan is worth from the start, the probability
+that it reaches a goal, and the share of states where it is optimal.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +15,12 @@ import numpy as np
 
 from pve.checks import Array, check_policies, check_positive_integer
 from pve.mdp.core import MDP, exact
-from pve.mdp.planning import best_actions, plan_within, policy_iteration
+from pve.mdp.planning import (
+    best_actions,
+    plan_within,
+    policy_iteration,
+    policy_value,
+)
 
 
 def trajectories(
@@ -55,3 +67,80 @@ def optimal_action_share(model: MDP, env: MDP) -> float:
     optimal = best_actions(env, policy_iteration(env)[0])
     _, policy = plan_within(model, env)
     return float((optimal * policy).sum(-1).mean())
+
+
+def hitting_probability(mdp: MDP, policy: Array, targets: Array) -> np.ndarray:
+    """The probability that a policy ever reaches one of some states.
+
+    It is the least solution h of h = 1 on the targets and h = P_π h elsewhere: h = 0 where
+    no path leads to them, and a linear system, which then is regular, in the other states.
+
+    Args:
+      mdp: the MDP; its discount plays no part.
+      policy: ``[S, A]``, rows summing to one.
+      targets: the states, integers.
+
+    Returns:
+      ``[S]``, of the first state.
+
+    Raises:
+      ValueError: the policy or a target is not legal.
+    """
+    check_policies(policy, mdp.num_states, mdp.num_actions)
+    targets = np.atleast_1d(np.asarray(targets, int))
+    if ((targets < 0) | (targets >= mdp.num_states)).any():
+        raise ValueError(
+            f"targets are {targets.tolist()}; legal are 0 … {mdp.num_states - 1}"
+        )
+    chain = np.einsum("sa,sat->st", np.asarray(policy, float), exact(mdp).transition)
+    there = np.zeros(mdp.num_states, bool)
+    there[targets] = True
+    reach = there
+    while ((wider := reach | (chain[:, reach] > 0).any(1)) != reach).any():
+        reach = wider
+    open_ = reach & ~there
+    inner = chain[np.ix_(open_, open_)]
+    found = there.astype(float)
+    found[open_] = np.linalg.solve(
+        np.eye(len(inner)) - inner, chain[np.ix_(open_, there)].sum(-1)
+    )
+    return np.clip(found, 0, 1)
+
+
+class Assessment(NamedTuple):
+    """What a plan is good for, beside its mean value over states.
+
+    Attributes:
+      start_value: its value from the start.
+      goal_probability: how likely it ever reaches a goal from there; NaN without goals.
+      optimal_share: the share of states where it acts optimally.
+    """
+
+    start_value: float
+    goal_probability: float
+    optimal_share: float
+
+
+def assess_plan(plan: Array, env: MDP, goals: Array = ()) -> Assessment:
+    """What a plan is worth from the start, whether it reaches a goal, where it is optimal.
+
+    Args:
+      plan: ``[S, A]``, a policy.
+      env: the environment; the start is ``env.start``, all states alike if that is None.
+      goals: the goals, states; none if there are none.
+
+    Returns:
+      The three numbers. An action is optimal if it is equal to the best to rounding.
+
+    Raises:
+      ValueError: the plan or a goal is not legal.
+    """
+    value = policy_value(env, plan)
+    uniform = np.full(env.num_states, 1 / env.num_states)
+    start = uniform if env.start is None else np.asarray(env.start)
+    optimal = best_actions(env, policy_iteration(env)[0])
+    reached = np.nan
+    if len(goals):
+        reached = float(start @ hitting_probability(env, plan, goals))
+    share = float((optimal * np.asarray(plan)).sum(-1).mean())
+    return Assessment(float(start @ value), reached, share)

@@ -22,7 +22,7 @@ import numpy as np
 from pve.checks import check_discount
 from pve.mdp.core import MDP
 from pve.worlds.gridworld import GridWorld, four_rooms, grid_world
-from pve.worlds.tables import gymnasium_by_name
+from pve.worlds.tables import gymnasium_by_name, make_gymnasium
 
 LEGAL = "'four-rooms', 'gymnasium:NAME', 'map:FILE' and 'npz:FILE'"
 DISCOUNT = 0.99
@@ -86,6 +86,15 @@ def fingerprint(mdp: MDP) -> str:
 def map_of(environment: str) -> GridWorld | None:
     """The grid world of an environment's name; None if it has no map."""
     return _grid(environment, *_parts(environment))
+
+
+def gymnasium_of(environment: str) -> Any:
+    """The Gymnasium environment of an environment's name; None if it is another kind."""
+    kind, rest, options = _parts(environment)
+    if kind != "gymnasium" or not rest:
+        return None
+    options.pop("discount", None)
+    return make_gymnasium(rest, options)
 
 
 def _parts(name: str) -> tuple[str, str, dict[str, Any]]:

@@ -207,6 +207,15 @@ def gymnasium_by_name(name: str, discount: float, options: dict[str, Any]) -> MD
     return from_gymnasium(_make(name, **options), discount)
 
 
+def make_gymnasium(name: str, options: dict[str, Any]) -> Any:
+    """An environment of Gymnasium, made by name with options.
+
+    Raises:
+      ValueError: there is none of that name, or it does not take an option.
+    """
+    return _make(name, **options)
+
+
 def _make(identifier: str, **options: Any) -> Any:
     import gymnasium  # here, so that only those who ask for it wait for its import
 

@@ -1,0 +1,193 @@
+"""The chapter on a reader's own MDP, asked of a world that its parameters name."""
+
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles import seeds, stochastic_policies
+from test_papermill import outputs, run
+
+import pve
+from pve.book import own_world
+from pve.worlds.gridworld import ACTION_STEPS
+
+CHAPTER = ROOT / "book" / "your-mdp.ipynb"
+LAKE = "gymnasium:FrozenLake-v1?is_slippery=false"
+CLIFF = "gymnasium:CliffWalking-v1"
+
+
+def test_no_world_is_asked_for():
+    assert own_world.read(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("env", "discount", "error", "message"),
+    [
+        (None, 0.9, ValueError, r"discount is 0\.9 without env; legal is"),
+        ("cave.txt", None, ValueError, "environment is 'cave.txt'; legal are 'four-rooms'"),
+        (7, None, TypeError, "environment is 7; legal are"),
+        (7, 0.9, TypeError, "environment is 7; legal are"),
+        ("four-rooms", 1.0, ValueError, "discount is 1; legal are numbers"),
+        ("four-rooms?discount=0.9", 0.9, ValueError, "has a discount"),
+        ("map:nowhere.txt", None, ValueError, "map 'nowhere.txt' cannot be read"),
+    ],
+)
+def test_what_is_no_world_is_refused(env, discount, error, message):
+    with pytest.raises(error, match=message):
+        own_world.read(env, discount)
+
+
+def test_a_world_too_large_for_the_chapter_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(own_world, "LARGEST", 17)
+    pve.MDP(np.zeros((3, 2)), np.full((3, 2, 3), 1 / 3), 0.9).save(tmp_path / "m.npz")
+    with pytest.raises(ValueError, match=r"3 states and 2 actions: .* 18 numbers; legal"):
+        own_world.read(f"npz:{tmp_path / 'm.npz'}", None)
+
+
+def test_the_discount_is_the_parameters():
+    assert own_world.read("four-rooms", 0.5).mdp.discount == 0.5
+    assert own_world.read("four-rooms", None).mdp.discount == 0.99
+
+
+@pytest.mark.parametrize("name", [LAKE, CLIFF])
+def test_moves_on_gymnasiums_maps_lead_where_their_arrows_point(name):
+    mine = own_world.read(name, None)
+    height, width = mine.walls.shape
+    for cell, here in enumerate(mine.xy):
+        follow = mine.mdp.transition[cell][list(mine.moves)]
+        for chances, step in zip(follow, ACTION_STEPS, strict=True):
+            target = int(chances.argmax())
+            inside = ((here + step >= 0) & (here + step < (width, height))).all()
+            if (
+                inside
+                and target < len(mine.xy)
+                and tuple(mine.xy[target]) != (0, height - 1)
+            ):
+                # It moves, unless the episode has ended there.
+                assert (mine.xy[target] - here).tolist() in (step.tolist(), [0, 0])
+    assert list(mine.toys) == [name]
+
+
+def test_a_cells_arrow_and_colour_are_its_own(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    mine = own_world.read(LAKE, None)
+    value, plan = pve.policy_iteration(mine.mdp)
+    assert mine.draw(value, plan)
+    picture = shown[0].axes[0].images[0].get_array()
+    # Without ice the goal is 6 moves from the start: the value falls by γ with each.
+    assert picture[0, 0] == pytest.approx(0.99**5)
+    assert picture[3, 2] == pytest.approx(1)
+    assert picture[3, 3] == picture[1, 1] == 0
+    plt.close("all")
+
+
+def test_a_world_without_a_map_is_a_table(tmp_path):
+    transition = np.zeros((3, 2, 3))
+    transition[:, 0, [0]] = transition[:, 1, [2]] = 1
+    mdp = pve.MDP(
+        [[0, 1], [0, -1], [2, 0]], transition, 0.5,
+        state_names=("shed", "a|b", "field"), action_names=("rest", "go"),
+    )  # fmt: skip
+    mdp.save(tmp_path / "m.npz")
+    mine = own_world.read(f"npz:{tmp_path / 'm.npz'}", None)
+    value, plan = pve.policy_iteration(mine.mdp)
+    assert not mine.draw(value, plan)
+    # field → shed → field …: v(field) = 2 + (1 + v(field) / 2) / 2, so 10 / 3.
+    assert mine.table(value, plan).splitlines()[2:] == [
+        "| field | 3.333 | rest |",
+        "| shed | 2.667 | go |",
+        "| a\\|b | 1.333 | rest |",
+    ]
+    assert mine.lacks("it has no map").endswith("m.npz`: it has no map.")
+
+
+def test_a_long_table_says_what_it_leaves_out(tmp_path):
+    size = own_world.LISTED + 5
+    pve.MDP(np.arange(size)[:, None], np.eye(size)[:, None], 0).save(tmp_path / "m.npz")
+    mine = own_world.read(f"npz:{tmp_path / 'm.npz'}", None)
+    lines = mine.table(*pve.policy_iteration(mine.mdp)).splitlines()
+    assert lines[2] == f"| {size - 1} | {size - 1} | 0 |"
+    assert lines[-1] == "(5 states of lower value are not listed.)"
+    assert len(lines) == 2 + own_world.LISTED + 2
+
+
+@given(seeds, st.integers(2, 4))
+def test_twins_are_the_states_that_no_policy_tells_apart(seed, copies):
+    """Copies of a state, with its reward and its next states, are worth what it is."""
+    random = np.random.default_rng(seed)
+    size = 3 + copies
+    reward = random.uniform(-1, 1, (size, 2))
+    transition = random.dirichlet(np.ones(size), (size, 2))
+    same = random.permutation(size)[:copies]
+    reward[same], transition[same] = reward[same[0]], transition[same[0]]
+    mdp, policies = pve.MDP(reward, transition, 0.9), stochastic_policies(seed, 6, size, 2)
+    values = pve.policy_value(mdp, policies)
+    assert own_world.twins(values).tolist() == []
+    policies[:, same] = policies[:, same[:1]]
+    values = pve.policy_value(mdp, policies)
+    assert own_world.twins(values).tolist() == sorted(same)
+
+
+def test_equal_values_have_no_deviation():
+    assert own_world.inverse_deviation(np.array([1.0, 3.0])) == 1
+    assert own_world.inverse_deviation(np.array([0.0, 8.0])) == 0.25
+    assert own_world.inverse_deviation(np.zeros(3)) == 1
+    assert own_world.inverse_deviation(100 + 1e-13 * np.arange(3)) == 1
+
+
+def test_answers_say_what_was_found():
+    found = {
+        "kept": 0.5, "plans": np.array([0.2, 0.9, 1.0]), "taught": np.ones(1),
+        "loss_left": 0.031, "crude_kept": 1.25, "crude_plan": -0.5, "rank": 4,
+    }  # fmt: skip
+    given = own_world.answers(**found)
+    assert [line.split(" | ")[1].rstrip(" |") for line in given.splitlines()[2:]] == [
+        "50% of the spread kept",
+        "performance 0.90 (0.20 to 1.00)",
+        "performance 1.00 (1.00 to 1.00)",
+        "0.031 of the first loss is left",
+        "125% of the spread kept, median performance -0.50",
+        "4",
+    ]
+    assert "none of those tried" in own_world.answers(**found | {"rank": None})
+    alike = own_world.answers(**found | {"plans": np.full(3, np.nan)})
+    assert alike.count("does not apply: the uniform policy is optimal") == 4
+
+
+def texts(path):
+    """What a notebook shows in words."""
+    return "\n".join(str(d.get("text/markdown", "")) for d in outputs(path) if d)
+
+
+def test_papermill_analyses_a_map_of_ones_own(tmp_path):
+    (tmp_path / "cave.txt").write_text("####\n#SG#\n#  #\n#HH#\n####\n")
+    call = run(
+        tmp_path, "mine.ipynb", "-p", "env", "map:cave.txt", "-p", "discount", "0.9",
+        chapter=CHAPTER,
+    )  # fmt: skip
+    assert call.returncode == 0, call.stderr
+    shown = texts(tmp_path / "mine.ipynb")
+    name = "map:cave.txt?discount=0.9"
+    assert f"**This run analyses `{name}`**: states: 6, actions: 4, γ = 0.9." in shown
+    assert f"Does not apply to `{name}`: it has no table of outcomes" in shown
+    assert f"In `{name}` 2 states are worth the same" in shown
+    assert "| How far apart do trained models end? |" in shown
+    assert not re.search("Shop|Garden|Taxi", shown)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        (["-p", "env", "cave"], "environment is 'cave'; legal are 'four-rooms'"),
+        (["-p", "envy", "map:cave.txt"], "legal are 'seed', 'preset', 'env', 'discount'"),
+    ],
+)
+def test_papermill_refuses_what_is_no_world(tmp_path, parameter, message):
+    call = run(tmp_path, "mine.ipynb", *parameter, chapter=CHAPTER)
+    assert call.returncode != 0
+    assert message in call.stderr
