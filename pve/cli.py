@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pve.checks import check_positive_number, check_preset, check_seed, parse_integer
+from pve.defaults import settle_jax
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.experiments.settings import Config
 from pve.threads import settle_threads
@@ -316,6 +317,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0, 1 failed runs, 2 bad input."""
     arguments = _parser().parse_args(argv)
+    settle_jax()
     try:
         if getattr(arguments, "out", None) == "":
             raise ValueError("--out is ''; legal is the name of a folder")
