@@ -225,8 +225,11 @@ def _command_line() -> str:
 
 
 def _figures(arguments: argparse.Namespace) -> int:
+    import matplotlib as mpl
+
     from pve.figures.save import save_figures
 
+    mpl.use("agg")  # files need no screen, whatever MPLBACKEND says
     for path in save_figures(arguments.data_dir, arguments.out):
         print(path)
     return 0

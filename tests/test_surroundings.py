@@ -1,14 +1,35 @@
 """What the user has set or left lying about changes nothing, or is named in one line."""
 
 import jax
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from tiny import SEED, TINY, data_files
 
 import pve
-from pve import defaults
+from pve import defaults, figures
 from pve.engines.dispatch import run_experiment
+from pve.figures import style
 from pve.runs import folders
+
+# Figures ------------------------------------------------------------------------------
+
+
+def test_figures_start_from_the_defaults_and_leave_a_script_its_own(rooms):
+    mine = {"text.usetex": True, "axes.facecolor": "red", "lines.linewidth": 9.0}
+    with mpl.rc_context(mine):
+        before = dict(mpl.rcParams)
+        figure = figures.next_states(rooms, rooms.mdp, 0, 0, "a test")
+        assert dict(mpl.rcParams) == before
+        blank, ax = style.new_figure()
+        assert dict(mpl.rcParams) == before
+    assert ax.get_facecolor() == (1, 1, 1, 1)
+    assert not ax.get_xaxis().label.get_usetex()
+    assert not any(text.get_usetex() for text in figure.findobj(mpl.text.Text))
+    plt.close(figure)
+    plt.close(blank)
+
 
 # Settings of JAX ----------------------------------------------------------------------
 
