@@ -1,17 +1,83 @@
 """What the user has set or left lying about changes nothing, or is named in one line."""
 
+import os
+
 import jax
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
+from conftest import ROOT
+from nbclient import NotebookClient
 from tiny import SEED, TINY, data_files
 
 import pve
 from pve import defaults, figures
+from pve.book import page
 from pve.engines.dispatch import run_experiment
 from pve.figures import style
 from pve.runs import folders
+
+# A notebook ---------------------------------------------------------------------------
+
+PARAMETERS = 'seed: int = 0\npreset: str = "smoke"'
+INJECTED = '# Parameters\nseed = 7\nPAPERMILL_OUTPUT_PATH = "out.ipynb"\n'
+BEGIN = "import pve\nfrom pve.book import page\nseed, preset = page.begin(globals())"
+SHOWN = """
+import jax, json
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+rng = [seed, str(jnp.ones(1).dtype), plt.rcParams["text.usetex"], started]
+print(json.dumps(rng))
+plt.plot([0, 1], label=r"$x$");
+"""
+
+
+@pytest.fixture(scope="module")
+def notebook(tmp_path_factory):
+    """The first cells of a chapter, run twice in one kernel, in a user's surroundings."""
+    home = tmp_path_factory.mktemp("home")
+    start = home / ".ipython" / "profile_default" / "startup"
+    start.mkdir(parents=True)
+    (start / "00-mine.py").write_text("import numpy as np\nstarted = 'mine'\nx = 3\n")
+    (home / "matplotlibrc").write_text("text.usetex: True\nfigure.facecolor: red\n")
+    cells = [PARAMETERS, INJECTED, BEGIN, SHOWN] * 2
+    found = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    environment = os.environ | {
+        "HOME": str(home),
+        "IPYTHONDIR": str(home / ".ipython"),
+        "JAX_ENABLE_X64": "1",
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "MATPLOTLIBRC": str(home),
+        "MPLBACKEND": "agg",
+        "PYTHONPATH": str(ROOT),
+    }
+    client = NotebookClient(found, timeout=300, resources={"metadata": {"path": home}})
+    client.execute(env=environment)
+    return [cell.outputs for cell in found.cells if cell.source == SHOWN]
+
+
+def test_first_cells_of_a_chapter_run_twice_in_one_kernel(notebook):
+    first, again = ([o.get("text") for o in outputs] for outputs in notebook)
+    assert first == again
+    assert first[0] == '[7, "float32", false, "mine"]\n'
+
+
+def test_a_notebook_shows_its_figures_whatever_mplbackend_says(notebook):
+    for outputs in notebook:
+        pictures = [o.data["image/svg+xml"] for o in outputs if "data" in o]
+        assert len(pictures) == 1
+        assert "#ff0000" not in pictures[0]
+
+
+@pytest.mark.parametrize(
+    "cell", ["# Parameters\nsead = 7\n", "# Parameters\nseed = 7\npve = None\n"]
+)
+def test_what_papermill_injects_is_checked(cell):
+    with pytest.raises(ValueError, match=r"is unknown; legal are 'seed', 'preset'"):
+        page.begin({"seed": 0, "preset": "smoke", "In": ["", "sead = 1", cell]})
+
 
 # Figures ------------------------------------------------------------------------------
 

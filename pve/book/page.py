@@ -8,17 +8,17 @@ names.
 
 from __future__ import annotations
 
+import ast
 import os
 import time
-import types
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import xarray as xr
 
 from pve import threads
 from pve.checks import check_preset, check_seed
+from pve.defaults import settle_jax
 from pve.engines import dispatch
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.figures import style
@@ -32,15 +32,16 @@ _NOT_INSTALLED = (
     "the book's data are not part of an installed package (a clone of the repository has "
     "them)"
 )
-# What IPython itself puts into a fresh notebook's namespace.
-_SHELL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+# How the cell begins that papermill writes, and the names that its own options give.
+_INJECTED, _OF_PAPERMILL = "# Parameters\n", "PAPERMILL_"
 
 
 def begin(namespace: dict[str, Any]) -> tuple[int, str]:
-    """Check a chapter's parameters, set its figures' style and its threads.
+    """Check a chapter's parameters, set its figures' style, JAX and its threads.
 
     Papermill accepts any parameter's name, mistyped ones too; so this is called right
-    after the parameters' cell, when the namespace holds nothing else.
+    after the parameters' cell. Whatever else the notebook, a tool or the reader has
+    defined meanwhile is theirs.
 
     Args:
       namespace: the notebook's ``globals()``.
@@ -53,28 +54,44 @@ def begin(namespace: dict[str, Any]) -> tuple[int, str]:
       ValueError: a parameter is unknown or out of range; the legal ones are listed.
       TypeError: the seed is no integer.
     """
-    for name, value in namespace.items():
-        private = name.startswith("_") or name in _SHELL
-        imported = isinstance(value, types.ModuleType | types.FunctionType | type)
-        if not (private or imported or name in ("seed", "preset")):
+    for name in _injected(namespace):
+        if name not in ("seed", "preset"):
             raise ValueError(f"parameter {name!r} is unknown; legal are 'seed', 'preset'")
+    settle_jax()
     threads.settle_threads()
     seed = check_seed(namespace["seed"])
     preset = check_preset(os.environ.get("PVE_PRESET") or namespace["preset"])
     # The matrices here are small: more threads would only wait for one another.
     threads.linear_algebra()
     style.use_style()
-    mpl.rcParams["figure.max_open_warning"] = 0
-    _draw_vectors()
+    _draw_in_the_page()
     return seed, preset
 
 
-def _draw_vectors() -> None:
+def _injected(namespace: dict[str, Any]) -> list[str]:
+    """The names that papermill has given values in this notebook's history."""
+    cells = [cell for cell in namespace.get("In", []) if cell.startswith(_INJECTED)]
+    return [
+        target.id
+        for cell in cells
+        for statement in ast.parse(cell).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name) and not target.id.startswith(_OF_PAPERMILL)
+    ]
+
+
+def _draw_in_the_page() -> None:
+    """Have a notebook show its figures, as vectors, whatever MPLBACKEND says."""
     try:
+        from IPython.core.getipython import get_ipython
         from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError:  # a plain Python: there is no inline backend to set
+    except ImportError:  # a plain Python: there is no page to draw in
         return
-    set_matplotlib_formats("svg")
+    shell = get_ipython()
+    if shell is not None and hasattr(shell, "kernel"):
+        shell.enable_matplotlib("inline")
+        set_matplotlib_formats("svg")
 
 
 def data_folder(seed: int, preset: str) -> Path:
@@ -91,7 +108,7 @@ def data_folder(seed: int, preset: str) -> Path:
         )
     base = Path(root) if root else provenance.PACKAGE.parent / "_build" / "results"
     codes = {name: numerical_code(name) for name in EXPERIMENTS}
-    made_by = store.digest({**codes, **provenance.versions()})
+    made_by = store.digest({**codes, **provenance.versions(), **provenance.flags()})
     return base / made_by[:16] / f"{check_preset(preset)}-{check_seed(seed)}"
 
 
