@@ -134,6 +134,22 @@ def test_raising_cell_fails_every_build(tmp_path):
         assert "on purpose" in build.log
 
 
+FIGURE = """---
+mystnb:
+  figure:
+    name: fig-one
+    caption: One
+---
+print("no picture")"""
+
+
+def test_a_missing_figure_fails_the_build_and_is_not_remembered(tmp_path):
+    build = build_book(tmp_path, root=small_book(tmp_path, FIGURE))
+    assert build.returncode != 0
+    assert "chapter.md: no picture for fig-one; expected one from each cell" in build.log
+    assert list(tmp_path.glob("_build/.jupyter_cache/*/executed/*")) == []
+
+
 def test_edited_library_is_executed_again_and_a_revert_is_not(tmp_path):
     root = small_book(tmp_path, "1 + 1")
     executed = "Executing notebook"
