@@ -98,6 +98,5 @@ sync: $(INSTALLED)  ## write each chapter's notebook from its Markdown
 bench: $(INSTALLED)  ## print the benchmark table
 	$(BIN)/python -m pve bench
 
-clean:  ## delete what was built (not what was trained, nor .venv)
-	rm -rf _build/html _build/latex _build/jupyter_execute _build/.doctrees \
-	_build/.jupyter_cache _build/.compiled
+clean:  ## delete what was built (not results/, which was trained, nor .venv)
+	rm -rf _build

@@ -1,6 +1,7 @@
 """What the user has set or left lying about changes nothing, or is named in one line."""
 
 import os
+from pathlib import Path
 
 import jax
 import matplotlib as mpl
@@ -165,3 +166,43 @@ def test_settings_that_stay_and_change_numbers_belong_to_the_identity(monkeypatc
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
     (difference,) = folders.differences(usual, identity())
     assert difference == ("XLA_FLAGS is None there, '--xla_cpu_enable_fast_math=true' here")
+
+
+# Where results go ---------------------------------------------------------------------
+
+
+def test_results_lie_out_of_reach_of_what_cleans_the_book(monkeypatch):
+    monkeypatch.delenv("PVE_RESULTS", raising=False)
+    folder = page.data_folder(0, "smoke")
+    assert folder.parents[1] == ROOT / "results"
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert "/results/" in ignored
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = makefile.partition("\nclean:")[2].partition("\n\t")[2].split("\n\n")[0]
+    assert recipe.split() == ["rm", "-rf", "_build"]
+
+
+@pytest.mark.parametrize("name", ["mine", "~/mine", "/mine"])
+def test_a_name_of_results_means_the_same_from_everywhere(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PVE_RESULTS", name)
+    found = []
+    for folder in (tmp_path, ROOT / "book"):
+        monkeypatch.chdir(folder)
+        found.append(page.data_folder(0, "smoke").parents[1])
+    expected = {"mine": ROOT / "mine", "~/mine": tmp_path / "mine", "/mine": Path("/mine")}
+    assert found == [expected[name]] * 2
+
+
+def test_an_installed_package_refuses_a_relative_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(page, "SHIPPED", tmp_path / "nowhere")
+    monkeypatch.setenv("PVE_RESULTS", "mine")
+    with pytest.raises(ValueError, match=r"PVE_RESULTS is 'mine', .* begins with /"):
+        page.data_folder(0, "smoke")
+
+
+def test_results_that_cannot_be_written_name_the_variable(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PVE_RESULTS", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match=r"cannot be written: .*as PVE_RESULTS can name"):
+        page.experiment("diameter", 0, "smoke")

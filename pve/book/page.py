@@ -1,9 +1,10 @@
 """What every chapter of the book does first: check its parameters, find its results.
 
 The book keeps its results in a folder named by the hash of the numerical code, so that
-changed code never meets old results and unchanged code never trains twice. The folder is
-``_build/results`` in the repository, or what the environment variable ``PVE_RESULTS``
-names.
+changed code never meets old results and unchanged code never trains twice. It lies in
+``results`` in the repository, out of the reach of what cleans the book, or in the folder
+that the environment variable ``PVE_RESULTS`` names; a relative name is one in the
+repository.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from pve.runs import provenance, store
 from pve.runs.folders import numerical_code
 
 # Larger results than a build computes; `python -m pve summary` and `bench` write them.
-SHIPPED = provenance.PACKAGE.parent / "book" / "data"
+REPOSITORY = provenance.PACKAGE.parent
+SHIPPED = REPOSITORY / "book" / "data"
+RESULTS = REPOSITORY / "results"
 _NOT_INSTALLED = (
     "the book's data are not part of an installed package (a clone of the repository has "
     "them)"
@@ -99,17 +102,29 @@ def data_folder(seed: int, preset: str) -> Path:
 
     Raises:
       ValueError: a seed or preset is not legal, or the package is installed without the
-        book and ``PVE_RESULTS`` names no folder.
+        book and ``PVE_RESULTS`` names no folder, or a relative one.
     """
-    root = os.environ.get("PVE_RESULTS")
-    if not root and not SHIPPED.is_dir():
+    codes = {name: numerical_code(name) for name in EXPERIMENTS}
+    made_by = store.digest({**codes, **provenance.versions(), **provenance.flags()})
+    return _results() / made_by[:16] / f"{check_preset(preset)}-{check_seed(seed)}"
+
+
+def _results() -> Path:
+    """Where the book keeps all results."""
+    named = os.environ.get("PVE_RESULTS")
+    folder = Path(named).expanduser() if named else RESULTS
+    if SHIPPED.is_dir():
+        return REPOSITORY / folder
+    if not named:
         raise ValueError(
             f"PVE_RESULTS names no folder, and {_NOT_INSTALLED}; legal is a folder's name"
         )
-    base = Path(root) if root else provenance.PACKAGE.parent / "_build" / "results"
-    codes = {name: numerical_code(name) for name in EXPERIMENTS}
-    made_by = store.digest({**codes, **provenance.versions(), **provenance.flags()})
-    return base / made_by[:16] / f"{check_preset(preset)}-{check_seed(seed)}"
+    if not folder.is_absolute():
+        raise ValueError(
+            f"PVE_RESULTS is {named!r}, which is relative to the repository, and "
+            f"{_NOT_INSTALLED}; legal is a name that begins with /"
+        )
+    return folder
 
 
 def experiment(name: str, seed: int, preset: str) -> xr.Dataset:
@@ -125,8 +140,13 @@ def experiment(name: str, seed: int, preset: str) -> xr.Dataset:
 
     Raises:
       RuntimeError: a run failed.
+      ValueError: the results cannot be written.
     """
     folder = data_folder(seed, preset)
+    try:
+        store.make_folder(folder)
+    except ValueError as error:
+        raise ValueError(f"{error}, as PVE_RESULTS can name one") from None
     config = find_experiment(name).preset(preset)
     while True:
         report = dispatch.run_experiment(name, config, seed, folder, progress=False)
