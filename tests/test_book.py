@@ -1,7 +1,10 @@
 """The book builds without a warning, and fails when it should."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from importlib import metadata
 
@@ -156,6 +159,52 @@ def test_a_missing_figure_fails_the_build_and_is_not_remembered(tmp_path):
     assert build.returncode != 0
     assert "chapter.md: no picture for fig-one; expected one from each cell" in build.log
     assert list(tmp_path.glob("_build/.jupyter_cache/*/executed/*")) == []
+
+
+def sphinx_build(root):
+    """Build as Read the Docs and others do, who know Sphinx alone."""
+    program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    steps = [
+        ["-c", program, "config", "sphinx", "book"],
+        ["-m", "sphinx", "-W", "-n", "--keep-going", "-c", ".", "book", "_build/html"],
+    ]
+    for step in steps if not (root / "conf.py").exists() else steps[1:]:
+        done = subprocess.run(
+            [sys.executable, *step],
+            cwd=root,
+            env=os.environ | {"PVE_PRESET": "smoke", "NO_COLOR": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
+    return root / "_build" / "html"
+
+
+def test_sphinx_alone_builds_and_all_pages_know_of_a_new_name_and_title(tmp_path):
+    root = small_book(tmp_path, "1 + 1")
+    toc = "format: jb-book\nroot: chapter\nchapters:\n"
+    book = root / "book"
+
+    def write(name, title):
+        (book / "_toc.yml").write_text(f"{toc}- file: {name}\n- file: other\n")
+        (book / f"{name}.md").write_text(f"(sec-that)=\n# {title}\n\nText.\n")
+
+    (book / "chapter.md").write_text("# Chapter\n")
+    write("before", "Old title")
+    (book / "other.md").write_text("# Other\n\nSee {ref}`sec-that`.\n")
+    html = sphinx_build(root)
+    assert "Old title" in (html / "other.html").read_text(encoding="utf-8")
+    assert (html / "_static" / "logo.svg").exists()
+    (book / "before.md").unlink()
+    write("after", "New title")
+    sphinx_build(root)
+    assert not (html / "before.html").exists()
+    for name in ("chapter", "other", "after"):
+        page = (html / f"{name}.html").read_text(encoding="utf-8")
+        assert "New title" in page
+        assert "after.html" in page or name == "after"
+        assert not re.search("Old title|before.html", page), name
 
 
 def test_edited_library_is_executed_again_and_a_revert_is_not(tmp_path):
