@@ -41,6 +41,21 @@ def jax_defaults() -> Iterator[None]:
         yield
 
 
+def check_devices() -> None:
+    """Raise a ``ValueError`` that says why unless JAX can compute on this machine's cores.
+
+    Runs are made ready on the cores, whatever trains them.
+    """
+    try:
+        jax.local_devices(backend="cpu")
+    except (AssertionError, RuntimeError):
+        given = getattr(jax.config, "jax_platforms", None)
+        raise ValueError(
+            f"JAX_PLATFORMS is {given!r}, and so JAX has no CPU to "
+            "compute on; legal are 'cpu' and, for all that the machine has, ''"
+        ) from None
+
+
 def settle_jax() -> None:
     """Have all of this program computed with JAX's defaults from here on."""
     for name, value in _changed().items():

@@ -1,6 +1,9 @@
 """What the user has set or left lying about changes nothing, or is named in one line."""
 
+import io
 import os
+import socket
+import sys
 from pathlib import Path
 
 import jax
@@ -16,9 +19,14 @@ from tiny import SEED, TINY, data_files
 import pve
 from pve import defaults, figures
 from pve.book import page
-from pve.engines.dispatch import run_experiment
+from pve.cli import main
+from pve.engines import dispatch
+from pve.engines.cost import in_bytes
+from pve.engines.dispatch import find_engine, run_experiment
+from pve.experiments.base import Task
 from pve.figures import style
 from pve.runs import folders
+from pve.runs.attempt import End
 
 # A notebook ---------------------------------------------------------------------------
 
@@ -206,3 +214,80 @@ def test_results_that_cannot_be_written_name_the_variable(monkeypatch, tmp_path)
     monkeypatch.setenv("PVE_RESULTS", str(tmp_path / "file"))
     with pytest.raises(ValueError, match=r"cannot be written: .*as PVE_RESULTS can name"):
         page.experiment("diameter", 0, "smoke")
+
+
+# Machines and terminals ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["diameter", "DATA", "0"], ["figures", "DATA"]])
+def test_a_platform_that_is_not_there_is_named(monkeypatch, capsys, tmp_path, command):
+    def nowhere(**_):
+        raise AssertionError  # as JAX does, without a word
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jax, "local_devices", nowhere)
+    jax.config.update("jax_platforms", "cuda")
+    try:
+        assert main(command) == 2
+    finally:
+        jax.config.update("jax_platforms", None)
+    err = capsys.readouterr().err
+    assert "JAX_PLATFORMS is 'cuda'" in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", [None, "127.0.0.1:{port}"])
+def test_a_cluster_that_does_not_answer_is_named_soon(monkeypatch, tmp_path, given):
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        port = held.getsockname()[1]
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+        engine = find_engine("ray", address=given and given.format(port=port))
+        name = "address" if given else "RAY_ADDRESS"
+        with pytest.raises(ValueError, match=rf"^{name} is '127.0.0.1:{port}'; legal is"):
+            run_experiment(
+                "diameter", TINY["diameter"], SEED, tmp_path, engine=engine, progress=False
+            )
+
+
+def test_help_prints_where_a_terminal_has_few_letters(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    with pytest.raises(SystemExit) as end:
+        main(["diameter", "--help"])
+    sys.stdout.flush()
+    assert end.value.code == 0
+    assert b"an integer ? 0" in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0, "0 bytes"),
+        (1050, "1.05 kB"),
+        (2.5e7, "25 MB"),
+        (6.4e10, "64 GB"),
+        (3e12, "3 TB"),
+    ],
+)
+def test_bytes_are_said_in_a_unit_that_says_something(number, words):
+    assert in_bytes(number) == words
+
+
+def test_progress_that_no_terminal_shows_is_a_line_now_and_then(capsys, monkeypatch):
+    task = Task((("order", 1), ("run", 0)), 1)
+
+    def shown(between):
+        monkeypatch.setattr(dispatch, "SECONDS_BETWEEN_LINES", between)
+        with dispatch._Progress("diameter", 1000, [task], shown=True) as progress:
+            for _ in range(1000):
+                progress.advanced(task, 1)
+            progress.ended(task, End("computed"))
+        return capsys.readouterr().err.splitlines()
+
+    first, last = shown(30.0)
+    assert first.startswith("diameter:   0% ")
+    assert last.startswith("diameter: 100% ")
+    assert last.endswith("1/1 runs")
+    assert len(shown(0.0)) > 900

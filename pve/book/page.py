@@ -19,7 +19,7 @@ import xarray as xr
 
 from pve import threads
 from pve.checks import check_preset, check_seed
-from pve.defaults import settle_jax
+from pve.defaults import check_devices, settle_jax
 from pve.engines import dispatch
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.figures import style
@@ -60,6 +60,7 @@ def begin(namespace: dict[str, Any]) -> tuple[int, str]:
     for name in _injected(namespace):
         if name not in ("seed", "preset"):
             raise ValueError(f"parameter {name!r} is unknown; legal are 'seed', 'preset'")
+    check_devices()
     settle_jax()
     threads.settle_threads()
     seed = check_seed(namespace["seed"])
