@@ -3,7 +3,7 @@
 The workers write to the same data folder as the local engine does, so it must lie on
 storage that all machines share. A task whose worker is lost is sent again and continues
 from the run's last checkpoint. On equal machines the bits are those of the local engine.
-Ray is an optional extra: ``pip install 'pve[ray]'``.
+Ray is an optional extra: in the clone, ``pip install -e '.[ray]'``.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def require() -> ModuleType:
         import ray
     except ImportError:
         raise ValueError(
-            "engine is 'ray', but Ray is not installed: pip install 'pve[ray]'; legal "
-            "without it is 'local'"
+            "engine is 'ray', but Ray is not installed: in the clone, pip install -e "
+            "'.[ray]'; legal without it is 'local'"
         ) from None
     return ray
 
