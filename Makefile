@@ -38,17 +38,27 @@ help:  ## this list
 
 install: $(INSTALLED)  ## make .venv and install everything into it
 
+# Anew where the clone was moved (an environment knows its own place), and where `pip
+# install .` has put a copy of the library in place of the clone's.
+ANEW := $(shell test ! -e $(INSTALLED) || { grep -qF ' $(CURDIR)/$(VENV)' \
+	$(VENV)/pyvenv.cfg && ! ls $(VENV)/lib/python*/site-packages/pve/__init__.py; } \
+	>/dev/null 2>&1 || echo anew)
+.PHONY: anew
+
 # The stamp is written last: an interrupted or failed installation starts afresh.
-$(INSTALLED): requirements.txt constraints.txt pyproject.toml
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml $(ANEW)
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11 or newer was found;' \
 	'install one, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
-	@echo 'Installing into $(VENV) (once; a minute and 1.5 GB)'
+	@echo 'Installing into $(VENV) (once; two or three minutes, 1.5 GB)'
 	@$(PYTHON) -m venv --clear $(VENV) || { echo 'Python cannot make a virtual' \
 	'environment here; on Debian: apt-get install python3-venv' >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 book: $(INSTALLED)  ## build the book; its chapters execute where something changed
+	@ls -d $(VENV)/lib/python*/site-packages/jupyter_book-1.*.dist-info >/dev/null 2>&1 \
+	|| { echo 'jupyter-book is not version 1, which alone builds this book: make install' \
+	'in a fresh clone, or pip install -r requirements.txt' >&2; exit 1; }
 	$(BIN)/jupyter-book build book -W -n --keep-going
 	@echo 'The book: file://$(CURDIR)/$(HTML)'
 
@@ -98,6 +108,5 @@ sync: $(INSTALLED)  ## write each chapter's notebook from its Markdown
 bench: $(INSTALLED)  ## print the benchmark table
 	$(BIN)/python -m pve bench
 
-clean:  ## delete what was built (not what was trained, nor .venv)
-	rm -rf _build/html _build/latex _build/jupyter_execute _build/.doctrees \
-	_build/.jupyter_cache _build/.compiled
+clean:  ## delete what was built (not results/, which was trained, nor .venv)
+	rm -rf _build

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import math
 import os
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pve.checks import check_positive_number, check_preset, check_seed, parse_integer
+from pve.defaults import check_devices, settle_jax
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.experiments.settings import Config
 from pve.threads import settle_threads
@@ -189,7 +191,7 @@ def _seed(text: str) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pve.engines.cost import forecast
+    from pve.engines.cost import forecast, in_bytes
     from pve.engines.dispatch import find_engine, plan_for, run_experiment
 
     settle_threads()
@@ -202,7 +204,7 @@ def _run(arguments: argparse.Namespace) -> int:
     cost = forecast(plan)
     print(
         f"{name}: {cost.due} runs due, {cost.finished} finished; "
-        f"{cost.bytes / 1e9:.3g} GB to write in {data_dir}"
+        f"{in_bytes(cost.bytes)} to write in {data_dir}"
     )
     if cost.bytes > MUCH:
         print("That is much: --every N thins the snapshots.")
@@ -238,8 +240,11 @@ def _command_line() -> str:
 
 
 def _figures(arguments: argparse.Namespace) -> int:
+    import matplotlib as mpl
+
     from pve.figures.save import save_figures
 
+    mpl.use("agg")  # files need no screen, whatever MPLBACKEND says
     for path in save_figures(arguments.data_dir, arguments.out):
         print(path)
     return 0
@@ -329,14 +334,22 @@ COMMANDS = {
     "muzero": _muzero,
     "bench": _bench,
 }
+COMPUTING = ("figures", "summary", "muzero", "bench")  # without an engine, which checks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0, 1 failed runs, 2 bad input."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot write ∞ gets a question mark, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     arguments = _parser().parse_args(argv)
+    settle_jax()
     try:
         if getattr(arguments, "out", None) == "":
             raise ValueError("--out is ''; legal is the name of a folder")
+        if arguments.command in COMPUTING:
+            check_devices()
         return COMMANDS[arguments.command](arguments)
     except (ValueError, TypeError, OSError) as error:
         print(f"pve {arguments.command}: {error}", file=sys.stderr)

@@ -1,7 +1,10 @@
 """The book builds without a warning, and fails when it should."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from importlib import metadata
 
@@ -64,8 +67,9 @@ def small_book(folder, chapter):
         folder / "book",
         ignore=shutil.ignore_patterns("*.md", "*.ipynb", "_toc.yml"),
     )
-    (folder / "_toc.yml").write_text("format: jb-book\nroot: chapter\n")
-    (folder / "book" / "_toc.yml").symlink_to("../_toc.yml")
+    # What a checkout makes of a symbolic link where there are none.
+    (folder / "_toc.yml").write_text("book/_toc.yml")
+    (folder / "book" / "_toc.yml").write_text("format: jb-book\nroot: chapter\n")
     front = (ROOT / "book" / "status.md").read_text(encoding="utf-8").split("---\n")[1]
     text = f"---\n{front}---\n\n# Chapter\n\n```{{code-cell}} ipython3\n{chapter}\n```\n"
     (folder / "book" / "chapter.md").write_text(text, encoding="utf-8")
@@ -75,6 +79,13 @@ def small_book(folder, chapter):
 def test_jupyter_book_is_the_first():
     # Version 2 is another program: the same command exits with 0, building nothing.
     assert metadata.version("jupyter-book").split(".")[0] == "1"
+
+
+def test_the_table_of_contents_needs_no_symbolic_link():
+    # Only the one that no command reads is a link, here to see and to edit.
+    links = {path for path in ROOT.glob("[!.]*") if path.is_symlink()}
+    assert links <= {ROOT / "_toc.yml"}
+    assert not any(path.is_symlink() for path in (ROOT / "book").iterdir())
 
 
 def test_cold_build_has_no_warning(book):
@@ -90,7 +101,7 @@ def test_second_build_has_no_warning_and_executes_nothing(builds):
 
 
 def test_every_chapter_is_built(book):
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
     files = [toc["root"]]
     files += [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
     missing = [name for name in files if not (book.html / f"{name}.html").exists()]
@@ -132,6 +143,68 @@ def test_raising_cell_fails_every_build(tmp_path):
         build = build_book(tmp_path, root=root)
         assert build.returncode != 0
         assert "on purpose" in build.log
+
+
+FIGURE = """---
+mystnb:
+  figure:
+    name: fig-one
+    caption: One
+---
+print("no picture")"""
+
+
+def test_a_missing_figure_fails_the_build_and_is_not_remembered(tmp_path):
+    build = build_book(tmp_path, root=small_book(tmp_path, FIGURE))
+    assert build.returncode != 0
+    assert "chapter.md: no picture for fig-one; expected one from each cell" in build.log
+    assert list(tmp_path.glob("_build/.jupyter_cache/*/executed/*")) == []
+
+
+def sphinx_build(root):
+    """Build as Read the Docs and others do, who know Sphinx alone."""
+    program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    steps = [
+        ["-c", program, "config", "sphinx", "book"],
+        ["-m", "sphinx", "-W", "-n", "--keep-going", "-c", ".", "book", "_build/html"],
+    ]
+    for step in steps if not (root / "conf.py").exists() else steps[1:]:
+        done = subprocess.run(
+            [sys.executable, *step],
+            cwd=root,
+            env=os.environ | {"PVE_PRESET": "smoke", "NO_COLOR": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
+    return root / "_build" / "html"
+
+
+def test_sphinx_alone_builds_and_all_pages_know_of_a_new_name_and_title(tmp_path):
+    root = small_book(tmp_path, "1 + 1")
+    toc = "format: jb-book\nroot: chapter\nchapters:\n"
+    book = root / "book"
+
+    def write(name, title):
+        (book / "_toc.yml").write_text(f"{toc}- file: {name}\n- file: other\n")
+        (book / f"{name}.md").write_text(f"(sec-that)=\n# {title}\n\nText.\n")
+
+    (book / "chapter.md").write_text("# Chapter\n")
+    write("before", "Old title")
+    (book / "other.md").write_text("# Other\n\nSee {ref}`sec-that`.\n")
+    html = sphinx_build(root)
+    assert "Old title" in (html / "other.html").read_text(encoding="utf-8")
+    assert (html / "_static" / "logo.svg").exists()
+    (book / "before.md").unlink()
+    write("after", "New title")
+    sphinx_build(root)
+    assert not (html / "before.html").exists()
+    for name in ("chapter", "other", "after"):
+        page = (html / f"{name}.html").read_text(encoding="utf-8")
+        assert "New title" in page
+        assert "after.html" in page or name == "after"
+        assert not re.search("Old title|before.html", page), name
 
 
 def test_edited_library_is_executed_again_and_a_revert_is_not(tmp_path):

@@ -69,9 +69,11 @@ def test_diameter_as_a_program(finished, tmp_path):
     status, out, err = finish(start("diameter", tmp_path, SEED, *TINY, *ORDERS))
     assert status == 0, err
     assert "4 runs due, 0 finished; " in out
-    assert "GB to write in" in out
+    assert re.search(r" (kB|MB) to write in", out)
     assert "diameter: 4 of 4 runs finished" in out
-    assert "100%" in err  # the progress bar
+    assert "100%" in err  # the progress, which no terminal shows
+    assert "\r" not in err
+    assert len(err.splitlines()) < 4
     assert "Traceback" not in err
     assert data_files(tmp_path, "diameter") == data_files(finished, "diameter")
 
@@ -159,7 +161,7 @@ def test_much_data_is_announced(tmp_path, call, monkeypatch):
     assert status == 2
     assert re.search(r"720 runs due, 0 finished; 6\d(\.\d)? GB to write", out)
     assert "That is much" in out
-    assert "0.0 GB free; the runs that are due need 6" in err
+    assert "0 bytes free; the runs that are due need 6" in err
 
 
 # Reading ----------------------------------------------------------------------------

@@ -3,12 +3,16 @@
 import importlib
 import re
 import shlex
+import subprocess
 
 import papermill
 import pytest
 from conftest import ROOT
 
-from pve.cli import _parser
+from pve.cli import _parser, main
+from pve.engines.local import Local
+from pve.experiments import EXPERIMENTS
+from pve.runs.folders import ExperimentFolder
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "book").glob("*.md")])
 FENCE = re.compile(
@@ -80,6 +84,49 @@ def test_papermill_is_given_a_chapter_and_its_parameters(arguments):
     assert (ROOT / notebook).exists()
     given = {arguments[i + 1] for i, word in enumerate(arguments) if word in ("-p", "-r")}
     assert given <= set(papermill.inspect_notebook(str(ROOT / notebook)))
+
+
+def made(parts):
+    """What a command of the documents writes, beside its data folder."""
+    if parts[0] == "papermill":
+        return [word for word in parts[1:] if re.fullmatch(r"[^/-][^/]*\.ipynb", word)][-1:]
+    return [f"{parts[i + 1]}/" for i, word in enumerate(parts) if word == "--out"]
+
+
+def test_commands_run_in_order_as_they_stand(tmp_path, monkeypatch):
+    """All but the training itself, which the tests of the command line do."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Local, "compute", lambda *_: None)
+    lines = [
+        words(line)
+        for name in ("README.md", "book/running.md")
+        for fence in FENCE.finditer((ROOT / name).read_text(encoding="utf-8"))
+        if fence["head"].strip() in SHELL
+        for line in fence["body"].splitlines()
+    ]
+    written, ran = set(), 0
+    for parts in filter(None, lines):
+        if parts[:3] == ["python", "-m", "pve"]:
+            parts = parts[2:]
+        written.update(made(parts))
+        if parts[0] != "pve":
+            continue
+        ran += 1
+        command, folder = parts[1], parts[2]
+        if command in EXPERIMENTS:
+            assert main(parts[1:]) == 0, parts
+            written.add(folder)
+            continue
+        assert folder in written, f"{parts}: {folder} is not there yet"
+        for run in parts[4:] if "--retrain" in parts else []:
+            experiment, _, name = run.partition("/")
+            assert name in ExperimentFolder(folder, experiment).asked()
+    assert ran > 8
+    assert len(written) > 5
+    command = ["git", "check-ignore", "--no-index", *written]
+    ignored = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if ignored.returncode != 128:  # not a clone: sources without their history
+        assert set(ignored.stdout.split()) == written
 
 
 def test_the_documents_hold_commands():

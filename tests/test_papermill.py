@@ -15,7 +15,7 @@ CHAPTER = ROOT / "book" / "diameter.ipynb"
 
 
 def numbered_chapters():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
     return [
         chapter["file"]
         for part in toc["parts"]

@@ -6,6 +6,12 @@ outputs, for Jupyter, papermill, Binder and Colab. Twins are compared by content
     python tools/pairs.py            say what is out of step, exit with 1 if anything is
     python tools/pairs.py --write    write the notebooks from the Markdown
     python tools/pairs.py --format   format the Markdown's code with ruff, then write
+    python tools/pairs.py --take X.ipynb   write the Markdown from a notebook edited in
+                                     Jupyter or VS Code, then the notebook from it
+
+Saved there, a notebook names the kernel of whoever saved it, and jupytext writes captions
+and other options of cells anew in a style of its own. `--take` leaves all that as it was,
+and the check refuses what jupytext alone has written.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ import sys
 from pathlib import Path
 
 import jupytext
+import yaml
 from jupytext.compare import NotebookDifference, compare_notebooks
 
 COLUMNS = 80  # of code that a page's column shows without scrolling
@@ -30,6 +37,17 @@ CODE_CELL = re.compile(
     r"(?P<tail>^(?P=fence)[ ]*$)",
     re.MULTILINE | re.DOTALL,
 )
+
+
+KERNEL = {
+    "display_name": "Python 3 (ipykernel)",
+    "language": "python",
+    "name": "python3",
+}
+# The options of a cell that have lines of their own, and a caption as jupytext writes it.
+OPTIONS = re.compile(r"(?<=\n)---\n.*?\n---\n", re.DOTALL)
+QUOTED = re.compile(r"^ +caption: ['\"].*[^'\"]$", re.MULTILINE)
+TAKE = "take edits over with: python tools/pairs.py --take"
 
 
 def chapters(book: Path = BOOK) -> list[Path]:
@@ -50,6 +68,17 @@ def problems(book: Path = BOOK) -> list[str]:
             found.append(f"{path.name} has no paired Markdown")
     for source in sources:
         twin = source.with_suffix(".ipynb")
+        kernel = jupytext.read(source).metadata.get("kernelspec")
+        if kernel != KERNEL:
+            found.append(
+                f"{source.name} names the kernel {dict(kernel or {})}; expected {KERNEL}; "
+                f"{TAKE} {twin.name}"
+            )
+        if quoted := QUOTED.search(source.read_text(encoding="utf-8")):
+            found.append(
+                f"{source.name} has a caption in quotes, {quoted[0].strip()[:40]} …; "
+                f"expected a block after 'caption: |'; {TAKE} {twin.name}"
+            )
         if not twin.exists():
             found.append(f"{twin.name} is missing")
             continue
@@ -70,13 +99,56 @@ def write(source: Path) -> None:
     command = [sys.executable, "-m", "jupytext", "--quiet", "--to", "ipynb"]
     subprocess.run([*command, "--update", source], check=True)
     twin = source.with_suffix(".ipynb")
-    notebook = jupytext.read(twin)
-    for cell in notebook.cells:
+    notebook, said = jupytext.read(twin), jupytext.read(source)
+    # What an editor has noted of itself and of the machine stays out.
+    notebook.metadata = said.metadata
+    for cell, there in zip(notebook.cells, said.cells, strict=True):
+        cell.metadata = there.metadata
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     stream = io.StringIO()
     jupytext.write(notebook, stream, fmt="ipynb")
     twin.write_text(stream.getvalue().rstrip("\n") + "\n", encoding="utf-8")
+
+
+class _Blocks(yaml.SafeDumper):
+    """Writes text of several lines as a block, as the chapters do."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Blocks.add_representer(str, _text)
+
+
+def take(twin: Path) -> None:
+    """Write a chapter's Markdown from its notebook; what is the same stays as it is."""
+    source = twin.with_suffix(".md")
+    before = source.read_text(encoding="utf-8")
+    notebook = jupytext.read(twin)
+    notebook.metadata["kernelspec"] = KERNEL
+    notebook.metadata.pop("language_info", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("vscode", None)
+    end = "\n---\n"  # of the front matter, which stays
+    head, _, body = before.partition(end)
+    known = [(_options(found[0]), found[0]) for found in OPTIONS.finditer(body)]
+
+    def as_before(found: re.Match[str]) -> str:
+        options = _options(found[0])
+        same = (text for there, text in known if there == options)
+        style = {"sort_keys": False, "allow_unicode": True, "width": 80}
+        new = yaml.dump(options, Dumper=_Blocks, **style)
+        return next(same, f"---\n{new}---\n")
+
+    _, _, body = jupytext.writes(notebook, fmt="md:myst").partition(end)
+    source.write_text(head + end + OPTIONS.sub(as_before, body), encoding="utf-8")
+
+
+def _options(block: str) -> object:
+    return yaml.safe_load(block.removeprefix("---\n").removesuffix("---\n"))
 
 
 def reformat(source: Path) -> None:
@@ -99,7 +171,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write the notebooks")
     parser.add_argument("--format", action="store_true", help="format, then write")
+    parser.add_argument("--take", metavar="X.ipynb", help="write X.md from the notebook")
     arguments = parser.parse_args()
+    if arguments.take:
+        take(BOOK / Path(arguments.take).name)
+        write(BOOK / Path(arguments.take).with_suffix(".md").name)
     if arguments.write or arguments.format:
         for source in chapters():
             if arguments.format:

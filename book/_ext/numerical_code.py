@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from jupyter_client.manager import KernelManager
+from sound_cache import mend
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
@@ -70,6 +71,7 @@ def choose_cache(app: Sphinx, config: Config) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     os.utime(cache)
     prune_caches(caches)
+    mend(cache)
     config.nb_execution_cache_path = str(cache)
     keep_compiled(caches.parent / ".compiled")
     logger.info("numerical code: %s", config.numerical_hash)

@@ -1,24 +1,25 @@
 """What every chapter of the book does first: check its parameters, find its results.
 
 The book keeps its results in a folder named by the hash of the numerical code, so that
-changed code never meets old results and unchanged code never trains twice. The folder is
-``_build/results`` in the repository, or what the environment variable ``PVE_RESULTS``
-names.
+changed code never meets old results and unchanged code never trains twice. It lies in
+``results`` in the repository, out of the reach of what cleans the book, or in the folder
+that the environment variable ``PVE_RESULTS`` names; a relative name is one in the
+repository.
 """
 
 from __future__ import annotations
 
+import ast
 import os
 import time
-import types
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import xarray as xr
 
 from pve import threads
 from pve.checks import check_preset, check_seed
+from pve.defaults import check_devices, settle_jax
 from pve.engines import dispatch
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.figures import style
@@ -27,20 +28,23 @@ from pve.runs import provenance, store
 from pve.runs.folders import numerical_code
 
 # Larger results than a build computes; `python -m pve summary` and `bench` write them.
-SHIPPED = provenance.PACKAGE.parent / "book" / "data"
+REPOSITORY = provenance.PACKAGE.parent
+SHIPPED = REPOSITORY / "book" / "data"
+RESULTS = REPOSITORY / "results"
 _NOT_INSTALLED = (
     "the book's data are not part of an installed package (a clone of the repository has "
     "them)"
 )
-# What IPython itself puts into a fresh notebook's namespace.
-_SHELL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+# How the cell begins that papermill writes, and the names that its own options give.
+_INJECTED, _OF_PAPERMILL = "# Parameters\n", "PAPERMILL_"
 
 
 def begin(namespace: dict[str, Any], *more: str) -> tuple[int, str]:
-    """Check a chapter's parameters, set its figures' style and its threads.
+    """Check a chapter's parameters, set its figures' style, JAX and its threads.
 
     Papermill accepts any parameter's name, mistyped ones too; so this is called right
-    after the parameters' cell, when the namespace holds nothing else.
+    after the parameters' cell. Whatever else the notebook, a tool or the reader has
+    defined meanwhile is theirs.
 
     Args:
       namespace: the notebook's ``globals()``.
@@ -55,29 +59,46 @@ def begin(namespace: dict[str, Any], *more: str) -> tuple[int, str]:
       TypeError: the seed is no integer.
     """
     legal = ("seed", "preset", *more)
-    for name, value in namespace.items():
-        private = name.startswith("_") or name in _SHELL
-        imported = isinstance(value, types.ModuleType | types.FunctionType | type)
-        if not (private or imported or name in legal):
+    for name in _injected(namespace):
+        if name not in legal:
             known = ", ".join(map(repr, legal))
             raise ValueError(f"parameter {name!r} is unknown; legal are {known}")
+    check_devices()
+    settle_jax()
     threads.settle_threads()
     seed = check_seed(namespace["seed"])
     preset = check_preset(os.environ.get("PVE_PRESET") or namespace["preset"])
     # The matrices here are small: more threads would only wait for one another.
     threads.linear_algebra()
     style.use_style()
-    mpl.rcParams["figure.max_open_warning"] = 0
-    _draw_vectors()
+    _draw_in_the_page()
     return seed, preset
 
 
-def _draw_vectors() -> None:
+def _injected(namespace: dict[str, Any]) -> list[str]:
+    """The names that papermill has given values in this notebook's history."""
+    cells = [cell for cell in namespace.get("In", []) if cell.startswith(_INJECTED)]
+    return [
+        target.id
+        for cell in cells
+        for statement in ast.parse(cell).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name) and not target.id.startswith(_OF_PAPERMILL)
+    ]
+
+
+def _draw_in_the_page() -> None:
+    """Have a notebook show its figures, as vectors, whatever MPLBACKEND says."""
     try:
+        from IPython.core.getipython import get_ipython
         from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError:  # a plain Python: there is no inline backend to set
+    except ImportError:  # a plain Python: there is no page to draw in
         return
-    set_matplotlib_formats("svg")
+    shell = get_ipython()
+    if shell is not None and hasattr(shell, "kernel"):
+        shell.enable_matplotlib("inline")
+        set_matplotlib_formats("svg")
 
 
 def data_folder(seed: int, preset: str) -> Path:
@@ -85,17 +106,29 @@ def data_folder(seed: int, preset: str) -> Path:
 
     Raises:
       ValueError: a seed or preset is not legal, or the package is installed without the
-        book and ``PVE_RESULTS`` names no folder.
+        book and ``PVE_RESULTS`` names no folder, or a relative one.
     """
-    root = os.environ.get("PVE_RESULTS")
-    if not root and not SHIPPED.is_dir():
+    codes = {name: numerical_code(name) for name in EXPERIMENTS}
+    made_by = store.digest({**codes, **provenance.versions(), **provenance.flags()})
+    return _results() / made_by[:16] / f"{check_preset(preset)}-{check_seed(seed)}"
+
+
+def _results() -> Path:
+    """Where the book keeps all results."""
+    named = os.environ.get("PVE_RESULTS")
+    folder = Path(named).expanduser() if named else RESULTS
+    if SHIPPED.is_dir():
+        return REPOSITORY / folder
+    if not named:
         raise ValueError(
             f"PVE_RESULTS names no folder, and {_NOT_INSTALLED}; legal is a folder's name"
         )
-    base = Path(root) if root else provenance.PACKAGE.parent / "_build" / "results"
-    codes = {name: numerical_code(name) for name in EXPERIMENTS}
-    made_by = store.digest({**codes, **provenance.versions()})
-    return base / made_by[:16] / f"{check_preset(preset)}-{check_seed(seed)}"
+    if not folder.is_absolute():
+        raise ValueError(
+            f"PVE_RESULTS is {named!r}, which is relative to the repository, and "
+            f"{_NOT_INSTALLED}; legal is a name that begins with /"
+        )
+    return folder
 
 
 def experiment(name: str, seed: int, preset: str) -> xr.Dataset:
@@ -111,8 +144,13 @@ def experiment(name: str, seed: int, preset: str) -> xr.Dataset:
 
     Raises:
       RuntimeError: a run failed.
+      ValueError: the results cannot be written.
     """
     folder = data_folder(seed, preset)
+    try:
+        store.make_folder(folder)
+    except ValueError as error:
+        raise ValueError(f"{error}, as PVE_RESULTS can name one") from None
     config = find_experiment(name).preset(preset)
     while True:
         report = dispatch.run_experiment(name, config, seed, folder, progress=False)

@@ -29,6 +29,14 @@ def forecast(plan: Plan) -> Forecast:
     return Forecast(len(due), len(plan.tasks) - len(due), plan.bytes(due))
 
 
+def in_bytes(number: float) -> str:
+    """A number of bytes in the unit that says something: 64 GB, 1.05 MB, 0 bytes."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f} bytes"
+
+
 def total_cost(experiment: str, settings: Config) -> Forecast:
     """What an experiment amounts to from nothing: all its runs are due."""
     plan = make_plan(experiment, settings, 0, ".")
@@ -40,6 +48,6 @@ def check_disk(plan: Plan) -> None:
     needed, free = forecast(plan).bytes, shutil.disk_usage(plan.path).free
     if needed > free:
         raise ValueError(
-            f"data folder {str(plan.path)!r} has {free / 1e9:.1f} GB free; the runs that "
-            f"are due need {needed / 1e9:.1f} GB"
+            f"data folder {str(plan.path)!r} has {in_bytes(free)} free; the runs that are "
+            f"due need {in_bytes(needed)}"
         )

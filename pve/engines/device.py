@@ -24,6 +24,7 @@ import numpy as np
 
 from pve import threads
 from pve.checks import check_positive_integer
+from pve.defaults import jax_defaults
 from pve.engines.base import Listener
 from pve.experiments.base import Task
 from pve.mdp.power import LARGEST
@@ -169,6 +170,7 @@ class _Group:
         self.plan, self.lanes, self.tell = plan, lanes, tell
         self.width, self.device = width, device
 
+    @jax_defaults()
     def run(self, stop: threading.Event) -> None:
         """Train all lanes to their ends, or until ``stop`` is set."""
         states, problems = self._start()
@@ -202,7 +204,7 @@ class _Group:
         lock = threading.Lock()
 
         def prepare(lane: _Lane) -> tuple[State, Problem]:
-            with jax.default_device(cpu):
+            with jax.default_device(cpu), jax_defaults():
                 job = self.plan.prepare(lane.task)
             with lock:
                 if not data:
@@ -215,7 +217,7 @@ class _Group:
             job = job._replace(problem=problem)
             plan = self.plan
             lane.recorder = Recorder(lane.files, plan.settings, plan.identity, job)
-            with jax.default_device(cpu):
+            with jax.default_device(cpu), jax_defaults():
                 lane.state = lane.recorder.resume()
             return lane.state, problem
 
@@ -272,6 +274,7 @@ class _Group:
         """Record a chunk's end in all lanes."""
         host, found = jax.device_get((states, losses))
 
+        @jax_defaults()
         def take_in(lane: _Lane) -> None:
             step, recorder = self._step(lane), lane.recorder
             assert recorder is not None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ import jax
 from tqdm import tqdm
 
 from pve.checks import check_one_of, check_positive_number
+from pve.defaults import check_devices
 from pve.engines.base import Engine
 from pve.engines.cost import check_disk
 from pve.experiments.base import Task
@@ -75,6 +77,7 @@ def find_engine(
         needs is not there.
     """
     check_one_of("engine", name, ("auto", *ENGINES))
+    check_devices()
     if name == "auto":
         name = "device" if jax.default_backend() != "cpu" else "local"
     options: dict[str, Any] = {"address": address, "lanes": lanes}
@@ -212,19 +215,38 @@ def _interrupts_set(stop: threading.Event) -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+SECONDS_BETWEEN_LINES = 30.0  # where there is no terminal to draw a bar in
+
+
+class _Lines:
+    """Where a bar is written that no terminal shows: each of its states is a line."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            print(text.strip(), file=sys.stderr)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 class _Progress:
-    """What has been done, told by many threads and shown in one bar."""
+    """What has been done, told by many threads and shown in one bar, or a line at times."""
 
     def __init__(self, name: str, steps: int, due: list[Task], *, shown: bool) -> None:
         self.ends: dict[str, End] = {}
         self._due = len(due)
         self._lock = threading.Lock()
+        self._drawn = sys.stderr.isatty()
+        bar = "|{bar}| " if self._drawn else ""
         self._bar = tqdm(
             total=steps * sum(task.weight for task in due),
             desc=name,
             disable=not (shown and due),
-            bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}, {remaining} to go"
-            "{postfix}",
+            bar_format=f"{{desc}}: {{percentage:3.0f}}% {bar}{{elapsed}}, {{remaining}} "
+            "to go{postfix}",
+            file=None if self._drawn else _Lines(),
+            mininterval=0.1 if self._drawn else SECONDS_BETWEEN_LINES,
+            maxinterval=SECONDS_BETWEEN_LINES,
         )
 
     def __enter__(self) -> _Progress:
@@ -243,4 +265,4 @@ class _Progress:
         with self._lock:
             self.ends[task.name] = end
             computed = sum(end.kind == "computed" for end in self.ends.values())
-            self._bar.set_postfix_str(f"{computed}/{self._due} runs")
+            self._bar.set_postfix_str(f"{computed}/{self._due} runs", refresh=self._drawn)

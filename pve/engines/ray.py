@@ -3,11 +3,13 @@
 The workers write to the same data folder as the local engine does, so it must lie on
 storage that all machines share. A task whose worker is lost is sent again and continues
 from the run's last checkpoint. On equal machines the bits are those of the local engine.
-Ray is an optional extra: ``pip install 'pve[ray]'``.
+Ray is an optional extra: in the clone, ``pip install -e '.[ray]'``.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from types import ModuleType
 
@@ -18,6 +20,7 @@ from pve.runs.attempt import End, attempt
 from pve.runs.folders import ONE_RUN_A_PROGRAM
 from pve.runs.plan import Plan
 
+PATIENCE = 20.0  # seconds, until a cluster's address must have answered
 RETRIES = 3  # of a task whose worker was lost
 
 
@@ -27,10 +30,17 @@ def require() -> ModuleType:
         import ray
     except ImportError:
         raise ValueError(
-            "engine is 'ray', but Ray is not installed: pip install 'pve[ray]'; legal "
-            "without it is 'local'"
+            "engine is 'ray', but Ray is not installed: in the clone, pip install -e "
+            "'.[ray]'; legal without it is 'local'"
         ) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise an ``OSError`` if nobody answers at HOST:PORT; Ray itself tries for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
 
 
 def _attempt_alone(plan: Plan, task: Task) -> End:
@@ -43,7 +53,8 @@ class Ray:
     """One task of the cluster a run.
 
     Args:
-      address: of a running cluster; None starts one on this machine.
+      address: of a running cluster; None for the one that the environment variable
+        RAY_ADDRESS names, or else for one that is started on this machine.
 
     Raises:
       ValueError: Ray is not installed.
@@ -69,13 +80,15 @@ class Ray:
         Raises:
           ValueError: there is no cluster at the address.
         """
-        ray = self._ray
+        ray, named = self._ray, os.environ.get("RAY_ADDRESS")
+        address = self.address or named or "local"
         try:
-            ray.init(address=self.address, include_dashboard=False, log_to_driver=False)
-        except (ConnectionError, ValueError) as error:
+            _knock(address)
+            ray.init(address=address, include_dashboard=False, log_to_driver=False)
+        except (OSError, ValueError) as error:
+            name = "address" if self.address or not named else "RAY_ADDRESS"
             raise ValueError(
-                f"address is {self.address!r}; legal is that of a running Ray cluster: "
-                f"{error}"
+                f"{name} is {address!r}; legal is that of a running Ray cluster: {error}"
             ) from None
         try:
             remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_attempt_alone)

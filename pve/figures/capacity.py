@@ -16,6 +16,7 @@ from pve.figures.captions import outside_legend, sign, source_line
 SEEDS = "; thin: single runs, thick: medians"
 
 
+@style.in_style()
 def improvement(paths: dict[str, tuple[Any, Any]], optimum: float, source: str) -> Figure:
     """The true values of the policies along improvement paths.
 
@@ -37,6 +38,7 @@ def improvement(paths: dict[str, tuple[Any, Any]], optimum: float, source: str) 
     return sign(figure, source)
 
 
+@style.in_style()
 def capacity(results: xr.Dataset) -> Figure:
     """Performance against rank: every seed, means with errors, and medians."""
     figure, ax = style.new_figure(figsize=(6.8, 4.4))
@@ -64,6 +66,7 @@ def capacity(results: xr.Dataset) -> Figure:
     return sign(figure, source_line(results) + "; dots: single runs")
 
 
+@style.in_style()
 def over_training(results: xr.Dataset, rank: int) -> Figure:
     """Performance against training steps, run by run, beside what was published.
 
@@ -103,6 +106,7 @@ def _rank_ticks(ax: Any, ranks: Any) -> None:
     ax.set_xticks([*kept, ranks[-1]])
 
 
+@style.in_style()
 def capacity_loss(results: xr.Dataset) -> Figure:
     """The final loss against rank: every seed and the medians."""
     figure, ax = style.new_figure(figsize=(6.6, 3.8))
@@ -113,6 +117,7 @@ def capacity_loss(results: xr.Dataset) -> Figure:
     return sign(figure, source_line(results) + SEEDS)
 
 
+@style.in_style()
 def rank_errors(
     results: xr.Dataset, residuals: xr.DataArray, errors: xr.DataArray
 ) -> Figure:

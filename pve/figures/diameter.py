@@ -19,6 +19,7 @@ from pve.results.load import load_model
 from pve.worlds.by_name import map_of
 
 
+@style.in_style()
 def diameters(results: xr.Dataset) -> Figure:
     """Diameter and spread of the trained models against the order."""
     figure, axes = style.new_figure(1, 2, figsize=(7.2, 3.4))
@@ -44,6 +45,7 @@ def diameters(results: xr.Dataset) -> Figure:
     return sign(figure, source_line(results) + "; hollow: still moving at the end")
 
 
+@style.in_style()
 def spreads(results: xr.Dataset) -> Figure:
     """Spread of the models of each order against training, and against the loss."""
     figure, axes = style.new_figure(1, 2, figsize=(7.2, 3.6), sharey=True)
@@ -71,6 +73,7 @@ def _loss_at_steps(results: xr.Dataset) -> xr.DataArray:
     return results.loss.median("run").sel(logged_step=results.step.values[1:])
 
 
+@style.in_style()
 def progress(results: xr.Dataset) -> Figure:
     """Loss and normalised performance of every run against training, by order."""
     figure, axes = style.new_figure(1, 2, figsize=(7.2, 3.6))
@@ -86,6 +89,7 @@ def progress(results: xr.Dataset) -> Figure:
     return sign(figure, source_line(results) + "; thin: single runs, thick: medians")
 
 
+@style.in_style()
 def clouds(results: xr.Dataset, across: int = 3) -> Figure:
     """Models in the principal plane of each order, by training time and performance.
 
@@ -132,6 +136,7 @@ def clouds(results: xr.Dataset, across: int = 3) -> Figure:
     return sign(figure, source_line(results) + "; one point per run and snapshot")
 
 
+@style.in_style()
 def ranges(
     counts: Any, noise: Any, trained: dict[float, float], num: int, source: str
 ) -> Figure:
@@ -163,6 +168,7 @@ def ranges(
     return sign(figure, source)
 
 
+@style.in_style()
 def flatness(
     distances: Any,
     losses: dict[float, Any],

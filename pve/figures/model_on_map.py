@@ -21,6 +21,7 @@ NUM_TRAJECTORIES, TRAJECTORY_LENGTH = 5_000, 30
 VALUE_COLORS = (*style.MODE_COLORS.values(), "#009E73", style.BLACK)
 
 
+@style.in_style()
 def imagined(world: GridWorld, model: MDP, seed: int, source: str) -> Figure:
     """Trajectories of each one's optimal policy, in the environment and in a model.
 
@@ -58,6 +59,7 @@ def corner(world: GridWorld) -> int:
     return int(np.flatnonzero(low)[0])
 
 
+@style.in_style()
 def transitions(world: GridWorld, model: MDP, source: str) -> Figure:
     """How far a model's transitions are from the environment's, and where to they lead.
 
@@ -95,6 +97,7 @@ def transitions(world: GridWorld, model: MDP, source: str) -> Figure:
     return sign(figure, source)
 
 
+@style.in_style()
 def overrated(world: GridWorld, panels: dict[str, Overrating], source: str) -> Figure:
     """By how much models overrate each state, and where their plans lead in the model.
 
@@ -133,6 +136,7 @@ def total_variation(model: MDP, env: MDP) -> np.ndarray:
     return np.abs(np.asarray(model.transition) - np.asarray(env.transition)).sum(-1) / 2
 
 
+@style.in_style()
 def next_states(
     world: GridWorld, model: MDP, state: int, action: int, source: str
 ) -> Figure:
@@ -162,6 +166,7 @@ def next_states(
     return sign(figure, source)
 
 
+@style.in_style()
 def values_compared(groups: list[dict[str, tuple[Any, Any]]], source: str) -> Figure:
     """Values of policies in a model against those in the environment.
 

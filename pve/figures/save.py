@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
@@ -15,6 +14,7 @@ from pve.results.load import load, present
 from pve.runs.store import make_folder
 
 
+@style.in_style()
 def save_figures(data_dir: str | Path, out: str | Path) -> list[Path]:
     """Draw every figure that the data allow, as PNG and PDF.
 
@@ -28,16 +28,11 @@ def save_figures(data_dir: str | Path, out: str | Path) -> list[Path]:
     Raises:
       ValueError: the data folder holds no finished runs, or ``out`` cannot be written.
     """
-    with mpl.rc_context(style.STYLE):
-        return _save_figures(data_dir, Path(out))
-
-
-def _save_figures(data_dir: str | Path, out: Path) -> list[Path]:
     drawn: dict[str, Figure] = {}
     for experiment in present(data_dir):
         module = importlib.import_module(find_experiment(experiment).FIGURES)
         drawn |= module.draw(load(data_dir, experiment), data_dir)
-    folder = make_folder(out)
+    folder = make_folder(Path(out))
     paths = []
     for name, figure in drawn.items():
         for kind in ("png", "pdf"):

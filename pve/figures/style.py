@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import matplotlib as mpl
@@ -24,6 +26,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "image.cmap": "viridis",
+    "figure.max_open_warning": 0,
 }
 BLACK, GREY = "#222222", "#8a8a8a"
 ORDER_COLORS = {
@@ -38,8 +41,20 @@ MODE_COLORS = {"deterministic": "#0072B2", "stochastic": "#D55E00"}
 
 
 def use_style() -> None:
-    """Set the book's style for all figures that follow."""
+    """Set the book's style for all figures that follow, whatever a matplotlibrc says."""
+    mpl.rcdefaults()
     mpl.rcParams.update(STYLE)
+
+
+@contextlib.contextmanager
+def in_style() -> Iterator[None]:
+    """Draw in the book's style, and leave a script's own settings as they were.
+
+    Also a decorator, of functions that draw.
+    """
+    with mpl.rc_context():
+        use_style()
+        yield
 
 
 def order_color(order: float) -> str:
@@ -56,5 +71,5 @@ def order_label(order: float) -> str:
 
 def new_figure(*args: Any, **kwargs: Any) -> Any:
     """``plt.subplots`` in the book's style."""
-    with mpl.rc_context(STYLE):
+    with in_style():
         return plt.subplots(*args, **kwargs)

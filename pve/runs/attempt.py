@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 
+from pve.defaults import jax_defaults
 from pve.experiments.base import Task
 from pve.runs.folders import RunFolder
 from pve.runs.plan import Plan
@@ -47,7 +48,8 @@ def attempt(
                 return End("elsewhere")
             if not files.finished:  # another process may have just done it
                 # On cores, whatever accelerator there is: so says the arithmetic.
-                with jax.default_device(jax.local_devices(backend="cpu")[0]):
+                cpu = jax.local_devices(backend="cpu")[0]
+                with jax.default_device(cpu), jax_defaults():
                     compute(files, plan, task, stop, advanced)
         return End("computed")
     except Stopped:

@@ -72,6 +72,7 @@ def identity(
         **config.identity(),
         "code": numerical_code(experiment),
         **provenance.versions(),
+        **provenance.flags(),
     }
 
 

@@ -17,6 +17,7 @@ from pve.checks import (
     check_takes_legal,
     check_value_shape,
 )
+from pve.defaults import jax_defaults
 from pve.equivalence.models import Model, SoftmaxModel
 from pve.equivalence.policies import random_functions, random_policies
 from pve.mdp.core import KNOWN, MDP
@@ -39,6 +40,7 @@ class Trained(NamedTuple):
     losses: np.ndarray
 
 
+@jax_defaults()
 def train(
     key: Array,
     env: MDP,
@@ -110,6 +112,7 @@ def train(
                 f"is [{len(policies)}, {num_states}]"
             )
 
+    @jax_defaults()
     def one(index: int) -> tuple[MDP, np.ndarray]:
         keys = jax.random.split(jax.random.fold_in(key, index), 4)
         init_key, policy_key, value_key, batch_key = keys

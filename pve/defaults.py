@@ -1,0 +1,62 @@
+"""JAX's defaults, which numbers here are computed with, whatever a user has set.
+
+Types of arrays, random bits and the rounding of products depend on settings of JAX that
+environment variables can change, such as ``JAX_ENABLE_X64``. Here they are said: in a
+block, a function or, for a program of ours, from here on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import jax
+
+DEFAULTS = {
+    "default_matmul_precision": None,
+    "default_prng_impl": "threefry2x32",
+    "disable_jit": False,
+    "enable_x64": False,
+    "numpy_dtype_promotion": "standard",
+    "numpy_rank_promotion": "allow",
+    "threefry_partitionable": True,
+}
+
+
+def _changed() -> dict[str, object]:
+    """The settings that are not as they should be, and what they should be."""
+    return {
+        name: value
+        for name, value in DEFAULTS.items()
+        if getattr(jax.config, f"jax_{name}") != value
+    }
+
+
+@contextlib.contextmanager
+def jax_defaults() -> Iterator[None]:
+    """Compute with JAX's defaults, in this thread; a decorator of functions too."""
+    with contextlib.ExitStack() as block:
+        for name, value in _changed().items():
+            block.enter_context(getattr(jax, name)(value))
+        yield
+
+
+def check_devices() -> None:
+    """Raise a ``ValueError`` that says why unless JAX can compute on this machine's cores.
+
+    Runs are made ready on the cores, whatever trains them.
+    """
+    try:
+        jax.local_devices(backend="cpu")
+    except (AssertionError, RuntimeError):
+        given = getattr(jax.config, "jax_platforms", None)
+        raise ValueError(
+            f"JAX_PLATFORMS is {given!r}, and so JAX has no CPU to "
+            "compute on; legal are 'cpu' and, for all that the machine has, ''"
+        ) from None
+
+
+def settle_jax() -> None:
+    """Have all of this program computed with JAX's defaults from here on."""
+    for name, value in _changed().items():
+        jax.config.update(f"jax_{name}", value)
