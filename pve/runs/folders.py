@@ -29,6 +29,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from pve.defaults import flags
 from pve.experiments.base import Task
 from pve.experiments.settings import Config
 from pve.runs import provenance, store
@@ -72,7 +73,7 @@ def identity(
         **config.identity(),
         "code": numerical_code(experiment),
         **provenance.versions(),
-        **provenance.flags(),
+        **flags(),
     }
 
 
