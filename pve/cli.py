@@ -298,6 +298,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _muzero(arguments: argparse.Namespace) -> int:
     from pve.muzero.agent import PRESETS
     from pve.muzero.study import run
+    from pve.runs.meanings import described
     from pve.runs.store import make_folder, write_dataset
 
     seed, out = _seed(arguments.seed), Path(arguments.file)
@@ -306,7 +307,7 @@ def _muzero(arguments: argparse.Namespace) -> int:
         settings = dataclasses.replace(settings, runs=arguments.runs)
     make_folder(out.absolute().parent)
     measures = run(seed, settings)
-    write_dataset(out, measures)
+    write_dataset(out, described(measures))
     print(f"{out}: {settings.runs} runs, {measures.attrs['seconds']:.0f} s")
     return 0
 

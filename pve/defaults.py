@@ -8,6 +8,7 @@ block, a function or, for a program of ours, from here on.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import jax
@@ -39,6 +40,18 @@ def jax_defaults() -> Iterator[None]:
         for name, value in _changed().items():
             block.enter_context(getattr(jax, name)(value))
         yield
+
+
+def flags() -> dict[str, str | int]:
+    """Settings of XLA and JAX that can change numbers and stay as the user has them.
+
+    Empty where nothing is set; they belong to the identity of results.
+    """
+    named = os.environ.get("XLA_FLAGS", "").split()
+    given = " ".join(flag for flag in sorted(named) if not flag.startswith("--xla_dump"))
+    offset = getattr(jax.config, "jax_random_seed_offset", 0)
+    found: dict[str, str | int] = {"XLA_FLAGS": given, "JAX_RANDOM_SEED_OFFSET": offset}
+    return {name: value for name, value in found.items() if value}
 
 
 def check_devices() -> None:

@@ -1,12 +1,15 @@
 """Finished experiments as labelled data, recomputed from the models themselves."""
 
 import dataclasses
+import json
 import math
 import shutil
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import ROOT
 from oracles import long_run_value
 from sklearn.decomposition import PCA
 from tiny import SEED, TINY, files
@@ -15,6 +18,8 @@ import pve
 from pve.engines.dispatch import run_experiment
 from pve.results.components import unconverged
 from pve.results.load import present, status
+from pve.results.summary import write_summary
+from pve.runs.meanings import MEANINGS
 
 ORDERS, STEPS = [1, math.inf], [0, 20, 40]
 
@@ -277,3 +282,27 @@ def test_unconverged_orders_still_move_at_the_end():
         coords={"order": [1, 60], "step": [0, 25, 50, 75, 100]},
     )
     assert unconverged(spread).values.tolist() == [False, True]
+
+
+def test_every_file_says_what_it_is_of_and_what_its_variables_mean(finished, tmp_path):
+    pve.load(finished, "diameter")  # keeps what is derived from all runs
+    write_summary(finished, tmp_path)
+    paths = [*finished.rglob("*.nc"), *tmp_path.glob("*.nc")]
+    assert len(paths) > 20
+    for path in paths:
+        with xr.open_dataset(path, engine="h5netcdf") as found:
+            for name, variable in found.variables.items():
+                assert variable.attrs["long_name"], (path, name)
+                assert variable.attrs["units"] == "1", (path, name)
+            if "geometry" not in path.name:
+                configuration = json.loads(found.attrs["configuration"])
+                assert configuration["seed"] == SEED
+                assert configuration["jax"] == jax.__version__
+                assert found.attrs["source"] == f"pve {pve.__version__}"
+                assert found.attrs["title"]
+
+
+def test_every_variable_of_the_shipped_results_has_a_meaning():
+    for path in (ROOT / "book" / "data").rglob("*.nc"):
+        with xr.open_dataset(path, engine="h5netcdf") as found:
+            assert set(found.variables) <= set(MEANINGS), path

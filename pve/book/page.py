@@ -19,7 +19,7 @@ import xarray as xr
 
 from pve import threads
 from pve.checks import check_preset, check_seed
-from pve.defaults import check_devices, settle_jax
+from pve.defaults import check_devices, flags, settle_jax
 from pve.engines import dispatch
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.figures import style
@@ -109,7 +109,7 @@ def data_folder(seed: int, preset: str) -> Path:
         book and ``PVE_RESULTS`` names no folder, or a relative one.
     """
     codes = {name: numerical_code(name) for name in EXPERIMENTS}
-    made_by = store.digest({**codes, **provenance.versions(), **provenance.flags()})
+    made_by = store.digest({**codes, **provenance.versions(), **flags()})
     return _results() / made_by[:16] / f"{check_preset(preset)}-{check_seed(seed)}"
 
 

@@ -16,6 +16,7 @@ from pve.keys import stream
 from pve.muzero.agent import ARMS, Settings, train
 from pve.muzero.predictions import measure
 from pve.runs import provenance, store
+from pve.runs.meanings import described
 from pve.threads import side_by_side
 from pve.worlds.gridworld import four_rooms
 
@@ -91,5 +92,5 @@ def load_or_run(path: Path, seed: int, settings: Settings) -> xr.Dataset:
             if same and found.attrs["seed"] == seed:
                 return found
     path.parent.mkdir(parents=True, exist_ok=True)
-    store.write_dataset(path, run(seed, settings))
+    store.write_dataset(path, described(run(seed, settings)))
     return load(path)

@@ -14,6 +14,7 @@ from pve.equivalence.distances import (
 )
 from pve.runs import store
 from pve.runs.folders import ExperimentFolder, RunFolder
+from pve.runs.meanings import described
 
 COMPONENTS = 2
 
@@ -85,6 +86,7 @@ def _comparison(
         dataset["published_diameter_error"] = (dimension, [error])
     for old in place.glob("geometry-*.nc"):
         old.unlink()
+    dataset = described(dataset)
     content = store.encode_dataset(dataset)
     name = f"geometry-{made_of[:16]}-{store.sha256(content)[:16]}.nc"
     store.write_bytes(place / name, content)

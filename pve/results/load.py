@@ -20,6 +20,7 @@ from pve.mdp.planning import performance_limits
 from pve.results.components import comparisons
 from pve.runs import store
 from pve.runs.folders import ExperimentFolder, RunFolder
+from pve.runs.meanings import described
 from pve.worlds.by_name import fingerprint, make_environment
 
 
@@ -74,7 +75,7 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
     if module.COMPARED is not None:
         compared = comparisons(folder, finished, module.COMPARED)
         dataset = dataset.sortby(module.COMPARED).merge(compared, join="outer")
-    return dataset
+    return described(dataset)
 
 
 def _environment(configuration: dict[str, Any]) -> MDP:

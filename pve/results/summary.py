@@ -8,6 +8,8 @@ without the models: any of its runs, trained again for some steps, gives its los
 
 from __future__ import annotations
 
+import json
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,13 @@ import numpy as np
 import xarray as xr
 
 from pve import threads
+from pve.defaults import jax_defaults
 from pve.experiments import find_experiment
 from pve.experiments.base import Task
 from pve.results.load import load, present
 from pve.runs import provenance, store
 from pve.runs.folders import ExperimentFolder
+from pve.runs.meanings import described
 from pve.runs.plan import plan_again
 from pve.training.loop import run
 
@@ -47,10 +51,19 @@ def write_summary(data_dir: str | Path, out: str | Path) -> list[Path]:
     manifest: dict[str, Any] = {"machine": provenance.machine(), "experiments": {}}
     paths = []
     for experiment, loaded in summaries.items():
+        identity = ExperimentFolder(data_dir, experiment).identity()
         facts, loaded.attrs = loaded.attrs, {}  # netCDF's know no booleans
+        loaded = described(
+            loaded,
+            {
+                "title": f"{experiment}, all runs without their models",
+                "source": f"pve {metadata.version('pve')}",
+                "configuration": json.dumps(identity, sort_keys=True),
+            },
+        )
         paths.append(folder / f"{experiment}.nc")
         manifest["experiments"][experiment] = {
-            "identity": ExperimentFolder(data_dir, experiment).identity(),
+            "identity": identity,
             "facts": {
                 name: float(value)
                 for name, value in facts.items()
@@ -93,6 +106,7 @@ def load_summary(folder: str | Path, experiment: str) -> xr.Dataset:
     return dataset
 
 
+@jax_defaults()
 def first_losses(summary: xr.Dataset, steps: int, **coordinates: Any) -> np.ndarray:
     """Train one run of a summary again for its first steps.
 

@@ -18,10 +18,12 @@ A run whose record stands is finished; nothing is ever computed again for it.
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import re
 import traceback
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,11 @@ import jax
 import numpy as np
 import xarray as xr
 
+from pve.defaults import flags
 from pve.experiments.base import Task
 from pve.experiments.settings import Config
 from pve.runs import provenance, store
+from pve.runs.meanings import described
 
 FORMAT = 3
 READABLE = (2, 3)  # formats of folders that can be read and continued
@@ -72,7 +76,7 @@ def identity(
         **config.identity(),
         "code": numerical_code(experiment),
         **provenance.versions(),
-        **provenance.flags(),
+        **flags(),
     }
 
 
@@ -238,6 +242,7 @@ class RunFolder:
 
     def __init__(self, experiment: Path, name: str) -> None:
         self.name = name
+        self.experiment = experiment
         self.path = experiment / name
         self.record_path = self.path / "record.json"
         self.failure_path = self.path / "failure.json"
@@ -252,6 +257,16 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether the run ended and its record stands."""
         return self.record_path.exists()
+
+    def about(self) -> dict[str, str]:
+        """What the run's files say of themselves: what of, by what and how configured."""
+        manifest = self.experiment / "manifest.json"
+        identity = store.read_record(manifest)["identity"] if manifest.exists() else {}
+        return {
+            "title": f"{self.experiment.name} {self.name}",
+            "source": f"pve {metadata.version('pve')}",
+            "configuration": json.dumps(identity, sort_keys=True),
+        }
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[bool]:
@@ -318,7 +333,8 @@ class RunFolder:
 
     def save_shard(self, index: int, steps: np.ndarray, arrays: dict[str, Any]) -> str:
         """Write one shard of snapshots; return its name, which holds its checksum."""
-        content = store.encode_dataset(_snapshot_dataset(steps, arrays))
+        dataset = described(_snapshot_dataset(steps, arrays), self.about())
+        content = store.encode_dataset(dataset)
         name = f"snapshots-{index:03d}-{store.sha256(content)[:16]}.nc"
         store.write_bytes(self.path / name, content)
         return name
@@ -332,6 +348,7 @@ class RunFolder:
           pve.runs.store.CorruptFile: a shard was damaged since it was written; it is
             dropped with the checkpoints, so that running again computes the run anew.
         """
+        curves = described(curves, self.about())
         checksums = {"curves.nc": store.write_dataset(self.path / "curves.nc", curves)}
         for name in shards:
             checksums[name] = store.sha256((self.path / name).read_bytes())

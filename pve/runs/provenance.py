@@ -19,8 +19,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-
 from pve.runs.store import sha256
 
 PACKAGE = Path(__file__).parents[1]
@@ -31,6 +29,7 @@ NOT_NUMERICAL = frozenset(
         "pve.checks",
         "pve.mdp.files",
         "pve.runs.store",
+        "pve.runs.meanings",
         "pve.runs.provenance",
         "pve.runs.folders",
         "pve.experiments.settings",
@@ -212,18 +211,6 @@ def _is_docstring(node: ast.stmt) -> bool:
 def versions() -> dict[str, str]:
     """The versions that can change a number's last bits."""
     return {name: metadata.version(name) for name in VERSIONED}
-
-
-def flags() -> dict[str, str | int]:
-    """Settings of XLA and JAX that can change numbers and stay as the user has them.
-
-    Empty where nothing is set. All other settings are said by `pve.defaults`.
-    """
-    named = os.environ.get("XLA_FLAGS", "").split()
-    given = " ".join(flag for flag in sorted(named) if not flag.startswith("--xla_dump"))
-    offset = getattr(jax.config, "jax_random_seed_offset", 0)
-    found: dict[str, str | int] = {"XLA_FLAGS": given, "JAX_RANDOM_SEED_OFFSET": offset}
-    return {name: value for name, value in found.items() if value}
 
 
 def machine() -> dict[str, str | int]:
