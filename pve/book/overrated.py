@@ -36,7 +36,7 @@ def measures(
       policies: of each policy set some, ``[B, S, A]``.
 
     Returns:
-      By (mode, step, run) means over states: ``worth``, what the plan is worth; ``own``,
+      Means over states by (mode, step, run). ``worth`` is what the plan is worth; ``own``,
       what the model takes it to be worth; ``range``, by how much the most overrated state
       is more overrated than the least; ``lean``, the mean error of actions that are not
       optimal. And of the states in which a policy mixes actions the root mean squares of

@@ -84,7 +84,7 @@ class BoundSoftmax:
 
     @property
     def transition(self) -> Float[Array, "S A S"]:
-        """The transition: state, action, next state."""
+        """The transition, by state, action and next state."""
         return self.next_first.transpose(2, 1, 0)
 
     @full_precision

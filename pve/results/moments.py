@@ -46,8 +46,8 @@ def write_moments(
       steps: at which earlier moments, each an evaluation of the experiment.
 
     Returns:
-      The files, one for each rank: the models' rewards and factors in float32,
-      compressed; and a manifest.
+      The files. One for each rank holds the models' rewards and factors in float32,
+      compressed; the last is a manifest.
 
     Raises:
       ValueError: the data folder holds no finished run, a step is none of its
