@@ -15,12 +15,12 @@ from pve.mdp.planning import policy_value
 from pve.results.moments import model_at
 
 MEASURES = {
-    "worth": "plan's worth",
-    "own": "as the model sees it",
-    "range": "unevenness",
-    "lean": "mean error, wrong actions",
-    "residual": "residual, mixed states",
-    "single": "single actions there",
+    "worth": "worth",
+    "own": "promised",
+    "range": "uneven by",
+    "lean": "wrong",
+    "residual": "mixture",
+    "single": "single",
 }
 
 
