@@ -6,10 +6,9 @@ policy. Three functions tell a plan's story:
 
 .. math::
 
-   \varepsilon(s, a) &= \tilde r(s, a) + \gamma \sum_{s'} \tilde p(s' \mid s, a)\, v_*(s')
-     - q_*(s, a), \\
-   \Delta(s, a) &= v_*(s) - q_*(s, a) \ge 0, \\
-   h(s) &= \tilde v_*(s) - v_*(s),
+   \varepsilon &= \tilde r + \gamma\, \tilde p\, v_* - q_*, \\
+   \Delta &= v_* - q_* \ge 0, \\
+   h &= \tilde v_* - v_*,
 
 the *error* of one action where the optimal values are known, the *gap* that the error must
 pass before a wrong action looks right, and the *overrating* of a state. They hang together:
