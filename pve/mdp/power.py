@@ -59,25 +59,23 @@ BLOCK = 2**22
 SMALLEST, LARGEST = 16, 128
 WARPS = 8
 
+Transition = Float[Array, "S A S"]
+Policies = Float[Array, "B S A"]
+Values = Float[Array, "B S"]
 # What a forward pass keeps, and the derivatives by transition, reward, policies, values.
 Residuals = tuple[Array, Array, Array]
-Cotangents = tuple[
-    Float[Array, "S A S"],
-    Float[Array, "B S"],
-    Float[Array, "B S A"],
-    Float[Array, "B S"],
-]
+Cotangents = tuple[Transition, Values, Policies, Values]
 
 
 def policy_power(
     order: int,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "B S"],
-    policies: Float[Array, "B S A"],
-    values: Float[Array, "B S"],
+    transition: Transition,
+    reward: Values,
+    policies: Policies,
+    values: Values,
     *,
     implementation: str = "chains",
-) -> Float[Array, "B S"]:
+) -> Values:
     """Iterate v ← r_π + P_π v, ``order`` times, for a batch of policies.
 
     Differentiable in all four arrays, in reverse mode; works under ``jit``, ``scan`` and
@@ -137,12 +135,8 @@ def _split(array: Array, most: int) -> Array:
 
 
 def _reference(
-    order: int,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "B S"],
-    policies: Float[Array, "B S A"],
-    values: Float[Array, "B S"],
-) -> Float[Array, "B S"]:
+    order: int, transition: Transition, reward: Values, policies: Policies, values: Values
+) -> Values:
     def step(values: Array, _: None) -> tuple[Array, None]:
         means = jnp.einsum("sat,bt->bsa", transition, values, precision=HIGHEST)
         return reward + (policies * means).sum(-1), None
@@ -155,12 +149,8 @@ def _reference(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _chains(
-    order: int,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "B S"],
-    policies: Float[Array, "B S A"],
-    values: Float[Array, "B S"],
-) -> Float[Array, "B S"]:
+    order: int, transition: Transition, reward: Values, policies: Policies, values: Values
+) -> Values:
     """Form each P_π once, a group of policies at a time, so that a group stays in cache.
 
     The derivative keeps the iterates, runs the adjoint through the same loop and takes
@@ -170,19 +160,13 @@ def _chains(
     return _chains_forward(order, transition, reward, policies, values)[0]
 
 
-def _form_chains(
-    transition: Float[Array, "S A S"], policies: Float[Array, "B S A"]
-) -> Float[Array, "B S S"]:
+def _form_chains(transition: Transition, policies: Policies) -> Float[Array, "B S S"]:
     return (policies[..., None] * transition).sum(-2)
 
 
 def _chains_forward(
-    order: int,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "B S"],
-    policies: Float[Array, "B S A"],
-    values: Float[Array, "B S"],
-) -> tuple[Float[Array, "B S"], Residuals]:
+    order: int, transition: Transition, reward: Values, policies: Policies, values: Values
+) -> tuple[Values, Residuals]:
     def iterate(group: tuple[Array, Array, Array]) -> tuple[Array, Array]:
         reward, policies, values = group
         chains = _form_chains(transition, policies)
@@ -198,9 +182,7 @@ def _chains_forward(
     return final.reshape(values.shape), (transition, policies, iterates)
 
 
-def _chains_backward(
-    order: int, residuals: Residuals, cotangent: Float[Array, "B S"]
-) -> Cotangents:
+def _chains_backward(order: int, residuals: Residuals, cotangent: Values) -> Cotangents:
     transition, policies, iterates = residuals
 
     def adjoint(transition_bar: Array, group: Any) -> tuple[Array, Any]:
@@ -234,12 +216,8 @@ _chains.defvjp(_chains_forward, _chains_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _products(
-    order: int,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "B S"],
-    policies: Float[Array, "B S A"],
-    values: Float[Array, "B S"],
-) -> Float[Array, "B S"]:
+    order: int, transition: Transition, reward: Values, policies: Policies, values: Values
+) -> Values:
     """Multiply all values by the transition, then weigh by the policies, at every step.
 
     That is A times the arithmetic of a product with a chain that is formed already, but
@@ -250,12 +228,8 @@ def _products(
 
 
 def _products_forward(
-    order: int,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "B S"],
-    policies: Float[Array, "B S A"],
-    values: Float[Array, "B S"],
-) -> tuple[Float[Array, "B S"], Residuals]:
+    order: int, transition: Transition, reward: Values, policies: Policies, values: Values
+) -> tuple[Values, Residuals]:
     def step(values: Array, _: None) -> tuple[Array, Array]:
         means = jnp.einsum("bt,sat->bsa", values, transition, precision=HIGHEST)
         return reward + (policies * means).sum(-1), values
@@ -264,9 +238,7 @@ def _products_forward(
     return final, (transition, policies, iterates)
 
 
-def _products_backward(
-    order: int, residuals: Residuals, cotangent: Float[Array, "B S"]
-) -> Cotangents:
+def _products_backward(order: int, residuals: Residuals, cotangent: Values) -> Cotangents:
     transition, policies, iterates = residuals
 
     def step(adjoint: Array, _: None) -> tuple[Array, Array]:
@@ -303,12 +275,8 @@ _products.defvjp(_products_forward, _products_backward)
 
 
 def _kernel(
-    order: int,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "B S"],
-    policies: Float[Array, "B S A"],
-    values: Float[Array, "B S"],
-) -> Float[Array, "B S"]:
+    order: int, transition: Transition, reward: Values, policies: Policies, values: Values
+) -> Values:
     """Hold a policy's chain on the chip through all steps, if it fits; see `_on_chip`."""
     power = _on_chip if len(transition) <= LARGEST else _products
     return power(order, transition, reward, policies, values)
@@ -316,12 +284,8 @@ def _kernel(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _on_chip(
-    order: int,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "B S"],
-    policies: Float[Array, "B S A"],
-    values: Float[Array, "B S"],
-) -> Float[Array, "B S"]:
+    order: int, transition: Transition, reward: Values, policies: Policies, values: Values
+) -> Values:
     """Iterate in a kernel, one program per policy, each with its chain in registers.
 
     States are padded with zeros to P, a power of two. The padded copy of the transition
@@ -376,12 +340,8 @@ def _target() -> dict[str, Any]:
 
 
 def _on_chip_forward(
-    order: int,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "B S"],
-    policies: Float[Array, "B S A"],
-    values: Float[Array, "B S"],
-) -> tuple[Float[Array, "B S"], Residuals]:
+    order: int, transition: Transition, reward: Values, policies: Policies, values: Values
+) -> tuple[Values, Residuals]:
     num_states, num_actions, _ = transition.shape
     size = max(SMALLEST, 1 << (num_states - 1).bit_length())
 
@@ -417,9 +377,7 @@ def _on_chip_forward(
     return final[:, :num_states], (transition, padded, iterates)
 
 
-def _on_chip_backward(
-    order: int, residuals: Residuals, cotangent: Float[Array, "B S"]
-) -> Cotangents:
+def _on_chip_backward(order: int, residuals: Residuals, cotangent: Values) -> Cotangents:
     transition, policies, iterates = residuals
     num_states, num_actions, _ = transition.shape
     size = iterates.shape[-1]
