@@ -9,10 +9,10 @@ import pytest
 from ray.cluster_utils import Cluster
 from tiny import SEED, TINY, data_files
 
+from pve.atomic import TEMPORARY
 from pve.engines.dispatch import find_engine, run_experiment
 from pve.results.load import status
 from pve.results.verify import verify
-from pve.runs import store
 
 # Long enough that runs are under way on both machines when one of them is killed.
 CONFIG = dataclasses.replace(
@@ -61,7 +61,7 @@ def test_a_lost_machine_loses_nothing(tmp_path, two_machines):
     assert not report.failed
     assert not report.elsewhere
     assert set(status(tmp_path / "cluster")["diameter"].values()) == {"finished"}
-    assert not list((tmp_path / "cluster").rglob(f"{store.TEMPORARY}*"))
+    assert not list((tmp_path / "cluster").rglob(f"{TEMPORARY}*"))
     compute(tmp_path / "local")
     on_cluster, local = (
         data_files(tmp_path / name, "diameter") for name in ("cluster", "local")

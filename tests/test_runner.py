@@ -21,6 +21,7 @@ from conftest import ROOT
 from oracles import damage
 from tiny import SEED, TINY, data_files, files, touched
 
+from pve.atomic import TEMPORARY
 from pve.engines import dispatch, local
 from pve.engines.cost import forecast, total_cost
 from pve.engines.dispatch import run_experiment
@@ -381,7 +382,7 @@ def child(folder, kills=(), environment=None, config=ONE):
 
 def test_killed_again_and_again_ends_with_the_same_bits(finished, tmp_path):
     child(tmp_path, kills=(1, 2, 1, 2, 2, 3))
-    assert list(tmp_path.rglob(f"{store.TEMPORARY}*"))
+    assert list(tmp_path.rglob(f"{TEMPORARY}*"))
     assert status(tmp_path)["diameter"] == {"order=inf/run=0": "unfinished"}
     assert compute(tmp_path, config=ONE).computed == ["order=inf/run=0"]
     expected = data_files(finished, "diameter", "order=inf/run=0/")

@@ -8,6 +8,8 @@ import pytest
 import xarray as xr
 from oracles import damage
 
+import pve
+from pve import atomic
 from pve.runs import store
 
 
@@ -38,7 +40,7 @@ def test_write_returns_the_checksum(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("place", "call"), [(os, "replace"), (os, "fsync"), (store, "open")]
+    ("place", "call"), [(os, "replace"), (os, "fsync"), (atomic, "open")]
 )
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
 def test_failing_write_leaves_the_old_file_and_nothing_else(
@@ -60,9 +62,11 @@ def test_files_may_be_read_by_whom_the_umask_lets_read(tmp_path):
     before = os.umask(0o027)
     try:
         store.write_bytes(tmp_path / "file", b"abc")
+        pve.MDP([[0.0]], [[[1.0]]], 0.5).save(tmp_path / "world.npz")
     finally:
         os.umask(before)
-    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    for name in ("file", "world.npz"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o640
 
 
 def test_content_is_on_the_disk_before_its_name(tmp_path, monkeypatch):

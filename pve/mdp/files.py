@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pve.atomic import write_whole
 
 NUMBERS = ("reward", "transition", "discount")
 KNOWN = ("legal", "start", "state_names", "action_names")
@@ -33,15 +35,10 @@ def write_arrays(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
     """
     path = Path(path)
     arrays: dict[str, Any] = {k: np.asarray(v) for k, v in fields.items() if v is not None}
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_whole(path, content.getvalue())
     except OSError as error:
         raise ValueError(f"MDP {str(path)!r} cannot be written: {error}") from None
 

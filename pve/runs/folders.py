@@ -31,6 +31,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from pve.atomic import TEMPORARY
 from pve.defaults import flags
 from pve.experiments.base import Task
 from pve.experiments.settings import Config
@@ -274,7 +275,7 @@ class RunFolder:
         store.make_folder(self.path)
         with store.locked(self.path / ".lock") as mine:
             if mine:  # what a killed process was writing is of no use
-                for path in self.path.glob(f"{store.TEMPORARY}*"):
+                for path in self.path.glob(f"{TEMPORARY}*"):
                     path.unlink()
             yield mine
 

@@ -1,8 +1,7 @@
 """Files that cannot be half written, and files that say when they were damaged.
 
-A file is written under a temporary name in its folder, flushed to the disk and renamed,
-so that a reader finds the old content or the new, never a part. Arrays are labelled
-xarray data in netCDF, records are JSON with a digest of their own; nothing is pickled.
+Files are written by `pve.atomic`. Arrays are labelled xarray data in netCDF, records are
+JSON with a digest of their own; nothing is pickled.
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +18,9 @@ from typing import Any
 import filelock
 import xarray as xr
 
+from pve.atomic import write_whole
+
 DIGEST = "digest"
-TEMPORARY = ".writing-"  # how the names of unfinished files begin
 
 
 class CorruptFile(ValueError):
@@ -50,22 +48,7 @@ def sha256(content: bytes) -> str:
 
 def write_bytes(path: Path, content: bytes) -> str:
     """Write a whole file or nothing; return its checksum."""
-    name = path.parent / f"{TEMPORARY}{path.name}-{uuid.uuid4().hex}"
-    try:
-        with open(name, "xb") as file:  # readable by whom the user's umask lets read
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(path, content)
     return sha256(content)
 
 
