@@ -18,6 +18,7 @@ import pve
 from pve.engines.dispatch import run_experiment
 from pve.results.components import unconverged
 from pve.results.load import present, status
+from pve.results.moments import write_moments
 from pve.results.summary import write_summary
 from pve.runs.meanings import MEANINGS
 
@@ -287,6 +288,7 @@ def test_unconverged_orders_still_move_at_the_end():
 def test_every_file_says_what_it_is_of_and_what_its_variables_mean(finished, tmp_path):
     pve.load(finished, "diameter")  # keeps what is derived from all runs
     write_summary(finished, tmp_path)
+    write_moments(finished, tmp_path, [])
     paths = [*finished.rglob("*.nc"), *tmp_path.glob("*.nc")]
     assert len(paths) > 20
     for path in paths:

@@ -28,6 +28,7 @@ from pve.mdp.core import MDP
 from pve.results.load import load, model_of_snapshot
 from pve.runs import provenance, store
 from pve.runs.folders import AXES, ExperimentFolder
+from pve.runs.meanings import described, origin
 from pve.runs.plan import Plan, plan_again
 from pve.training.loop import run
 
@@ -75,6 +76,8 @@ def write_moments(
     for rank, models in found.items():
         together = xr.combine_by_coords(models, combine_attrs="drop")
         assert isinstance(together, xr.Dataset)
+        title = f"{NAME}, models of rank {rank} at moments of their training"
+        together = described(together, origin(title, folder.identity()))
         for name in FACTORS:
             together[name].encoding = {"zlib": True, "complevel": 9, "shuffle": True}
         name = _file(rank)

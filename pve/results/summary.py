@@ -8,8 +8,6 @@ without the models: any of its runs, trained again for some steps, gives its los
 
 from __future__ import annotations
 
-import json
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from pve.experiments.base import Task
 from pve.results.load import load, present
 from pve.runs import provenance, store
 from pve.runs.folders import ExperimentFolder
-from pve.runs.meanings import described
+from pve.runs.meanings import described, origin
 from pve.runs.plan import plan_again
 from pve.training.loop import run
 
@@ -53,14 +51,8 @@ def write_summary(data_dir: str | Path, out: str | Path) -> list[Path]:
     for experiment, loaded in summaries.items():
         identity = ExperimentFolder(data_dir, experiment).identity()
         facts, loaded.attrs = loaded.attrs, {}  # netCDF's know no booleans
-        loaded = described(
-            loaded,
-            {
-                "title": f"{experiment}, all runs without their models",
-                "source": f"pve {metadata.version('pve')}",
-                "configuration": json.dumps(identity, sort_keys=True),
-            },
-        )
+        title = f"{experiment}, all runs without their models"
+        loaded = described(loaded, origin(title, identity))
         paths.append(folder / f"{experiment}.nc")
         manifest["experiments"][experiment] = {
             "identity": identity,

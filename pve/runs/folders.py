@@ -18,12 +18,10 @@ A run whose record stands is finished; nothing is ever computed again for it.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import re
 import traceback
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +34,7 @@ from pve.defaults import flags
 from pve.experiments.base import Task
 from pve.experiments.settings import Config
 from pve.runs import provenance, store
-from pve.runs.meanings import described
+from pve.runs.meanings import described, origin
 
 FORMAT = 3
 READABLE = (2, 3)  # formats of folders that can be read and continued
@@ -263,11 +261,7 @@ class RunFolder:
         """What the run's files say of themselves: what of, by what and how configured."""
         manifest = self.experiment / "manifest.json"
         identity = store.read_record(manifest)["identity"] if manifest.exists() else {}
-        return {
-            "title": f"{self.experiment.name} {self.name}",
-            "source": f"pve {metadata.version('pve')}",
-            "configuration": json.dumps(identity, sort_keys=True),
-        }
+        return origin(f"{self.experiment.name} {self.name}", identity)
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[bool]:

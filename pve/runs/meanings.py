@@ -1,12 +1,15 @@
 """What the variables of stored files mean, said in the files themselves.
 
 Each variable carries a ``long_name`` and ``units`` as the CF conventions have them; nothing
-here has a unit, so all are ``1``. A file also says what it is of: see `described`.
+here has a unit, so all are ``1``. A file also says what it is of: see `origin`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
 
 import xarray as xr
 
@@ -57,10 +60,19 @@ def described(dataset: xr.Dataset, about: Mapping[str, str] | None = None) -> xr
 
     Args:
       dataset: what is to be stored; variables without a meaning here stay as they are.
-      about: what it is of, as attributes: its title, source and configuration.
+      about: what it is of, as attributes, see `origin`.
     """
     dataset = dataset.copy()
     for name in dataset.variables:
         if name in MEANINGS:
             dataset[name].attrs = {"long_name": MEANINGS[str(name)], "units": "1"}
     return dataset.assign_attrs(about or {})
+
+
+def origin(title: str, configuration: Mapping[str, Any]) -> dict[str, str]:
+    """What a file says of itself: what of, by what and how configured."""
+    return {
+        "title": title,
+        "source": f"pve {metadata.version('pve')}",
+        "configuration": json.dumps(configuration, sort_keys=True),
+    }
