@@ -39,13 +39,14 @@ def measures(
       Means over states by (mode, step, run). ``worth`` is what the plan is worth; ``own``,
       what the model takes it to be worth; ``range``, by how much the most overrated state
       is more overrated than the least; ``lean``, the mean error of actions that are not
-      optimal. And of the states in which a policy mixes actions the root mean squares of
-      the ``residual`` and of the errors of ``single`` actions (of deterministic policies:
-      of all states, where both are the same).
+      optimal; ``tempting``, the share of those whose error is above their gap. And of the
+      states in which a policy mixes actions the root mean squares of the ``residual`` and
+      of the errors of ``single`` actions (of deterministic policies: of all states, where
+      both are the same).
     """
     axes = {name: models[name].values for name in ("mode", "step", "run")}
     shape = tuple(len(values) for values in axes.values())
-    found = {name: np.empty(shape) for name in MEASURES}
+    found = {name: np.empty(shape) for name in (*MEASURES, "tempting")}
     for i, mode in enumerate(axes["mode"]):
         values = policy_value(env, policies[mode])
         for j, step in enumerate(axes["step"]):
@@ -59,6 +60,7 @@ def measures(
                     "own": plan.own.mean(),
                     "range": np.ptp(plan.excess),
                     "lean": plan.lean,
+                    "tempting": plan.tempting,
                     "residual": off.mixture if mixes else off.everywhere,
                     "single": off.single if mixes else off.everywhere,
                 }

@@ -27,8 +27,8 @@ from pve.results import load, summary
 from pve.runs import provenance, store
 from pve.runs.folders import numerical_code
 
-# Larger results than a build computes; `python -m pve summary` and `bench` write them.
 REPOSITORY = provenance.PACKAGE.parent
+# Larger results than a build computes; `python -m pve summary` and `bench` write them.
 SHIPPED = REPOSITORY / "book" / "data"
 RESULTS = REPOSITORY / "results"
 _NOT_INSTALLED = (

@@ -8,7 +8,7 @@ record for that step.
 
 From a data folder that ``python -m pve capacity`` has filled::
 
-    python -m pve summary results --models 10000 --out book/data/paper
+    python -m pve summary data/paper --models 10000 --out book/data/paper
 """
 
 from __future__ import annotations
