@@ -389,13 +389,18 @@ def masked(seed, states=4, actions=3, discount=0.9):
     return pve.MDP(mdp.reward, mdp.transition, discount, legal), mdp
 
 
-@given(seeds)
-def test_plans_take_legal_actions_alone(seed):
-    mdp, free = masked(seed)
+def legal_plans(mdp, free):
+    """What is legal, all deterministic policies that take it alone, and their values."""
     legal = np.ones((4, 3), bool) if mdp.legal is None else mdp.legal
     policies = deterministic_policies(4, 3)
     policies = policies[(policies * ~legal).sum((1, 2)) == 0]
-    values = np.array([long_run_value(free, policy) for policy in policies])
+    return legal, policies, np.array([long_run_value(free, policy) for policy in policies])
+
+
+@given(seeds)
+def test_plans_take_legal_actions_alone(seed):
+    mdp, free = masked(seed)
+    legal, _, values = legal_plans(mdp, free)
     for value, policy in (pve.policy_iteration(mdp), pve.value_iteration(mdp)):
         np.testing.assert_allclose(value, values.max(0), atol=1e-7)
         assert legal[policy.astype(bool)].all()
@@ -427,10 +432,7 @@ def test_legal_actions_of_jacks_cars():
 @given(seeds)
 def test_ranges_of_values_are_those_of_legal_policies(seed):
     mdp, free = masked(seed)
-    legal = np.ones((4, 3), bool) if mdp.legal is None else mdp.legal
-    policies = deterministic_policies(4, 3)
-    policies = policies[(policies * ~legal).sum((1, 2)) == 0]
-    values = np.array([long_run_value(free, policy) for policy in policies])
+    legal, policies, values = legal_plans(mdp, free)
     for action in range(3):
         if not legal[2, action]:
             with pytest.raises(ValueError, match=rf"action is {action}; legal in state 2"):
