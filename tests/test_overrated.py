@@ -40,5 +40,5 @@ def test_table_has_a_row_for_each_model(found):
     assert len(rows) == found.worth.size
     assert rule.count(":|") == header.count("|") - 2
     last = found.isel(mode=-1, step=-1, run=-1)
-    assert rows[-1].startswith("| stochastic | 1,000,000 | 3 |")
+    assert rows[-1].startswith("| stoch. | 1,000,000 | 3 |")
     assert f"| {float(last.own):.1f} |" in rows[-1]

@@ -14,10 +14,11 @@ from pve.mdp.core import MDP
 from pve.mdp.planning import policy_value
 from pve.results.moments import model_at
 
+SETS = {"deterministic": "det.", "stochastic": "stoch."}  # short: the table is wide
 MEASURES = {
     "worth": "worth",
     "own": "promised",
-    "range": "uneven by",
+    "range": "uneven",
     "lean": "wrong",
     "residual": "mixture",
     "single": "single",
@@ -73,7 +74,7 @@ def overrated_table(found: xr.Dataset) -> str:
     """A table in Markdown of what `measures` gives, a row for each model."""
     rows: list[list[Any]] = [
         [
-            str(mode),
+            SETS[str(mode)],
             f"{int(step):,}",
             str(int(run)),
             *(f"{float(found[name].sel(mode=mode, step=step, run=run)):.1f}"
