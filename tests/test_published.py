@@ -63,13 +63,18 @@ def test_runs_that_are_not_finished_are_left_out(results):
 def test_over_training_draws_every_run_and_what_was_published(results):
     figure = over_training(results, 20)
     try:
-        for ax, mode in zip(figure.axes, results.mode.values, strict=True):
+        above, below = figure.axes[:2], figure.axes[2:]
+        for ax, lower, mode in zip(above, below, results.mode.values, strict=True):
             drawn = [line.get_ydata() for line in ax.get_lines()]
             of_mode = results.performance.sel(mode=mode, rank=20)
             for run in of_mode.values:
                 assert any(np.array_equal(run, line) for line in drawn)
             assert any(np.array_equal(of_mode.mean("run"), line) for line in drawn)
             assert any(list(line) == [capacity.PUBLISHED[mode][20][0]] for line in drawn)
+            losses = results.loss.sel(mode=mode, rank=20).values.reshape(3, 2, 10).mean(-1)
+            for line, expected in zip(lower.get_lines(), losses, strict=True):
+                np.testing.assert_allclose(line.get_ydata(), expected)
+                assert list(line.get_xdata()) == [1000, 2000]
     finally:
         plt.close(figure)
 

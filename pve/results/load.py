@@ -138,6 +138,16 @@ def load_model(
                 break
         else:
             raise ValueError(f"step is {step}; legal are {', '.join(map(str, steps))}")
+    return model_of_snapshot(snapshot, discount)
+
+
+def model_of_snapshot(snapshot: xr.Dataset, discount: float) -> MDP:
+    """A model as it is stored, as an MDP in float64.
+
+    Args:
+      snapshot: its reward and its transition or, of limited rank, the two factors.
+      discount: γ.
+    """
     reward = np.asarray(snapshot.reward, np.float64)
     if "transition" in snapshot:
         transition = np.asarray(snapshot.transition, np.float64)

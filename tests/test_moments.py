@@ -1,0 +1,90 @@
+"""Models at some moments of their training: the same as in the folder, and as on record."""
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from oracles import damage
+from tiny import TINY
+
+import pve
+from pve.results import moments
+from pve.results.summary import load_summary
+from pve.runs import store
+
+PAPER = ROOT / "book" / "data" / "paper"
+
+
+@pytest.fixture(scope="module")
+def written(finished, tmp_path_factory):
+    out = tmp_path_factory.mktemp("moments")
+    moments.main([str(finished), "--rank", "20", "--steps", "20", "--out", str(out)])
+    return out
+
+
+def test_last_models_are_those_of_the_data_folder(finished, written):
+    models = moments.load_moments(written)
+    assert list(models.step) == [20, 40]
+    for mode in TINY["capacity"].modes:
+        at = {"mode": mode, "rank": 20, "run": 1}
+        kept = moments.model_at(models, **at, step=40)
+        np.testing.assert_array_equal(
+            pve.flatten(kept), pve.flatten(pve.load_model(finished, "capacity", **at))
+        )
+
+
+def test_earlier_models_plan_as_was_recorded(finished, written):
+    models, env = moments.load_moments(written), pve.four_rooms().mdp
+    recorded = pve.load(finished, "capacity").performance
+    for at in ({"mode": "stochastic", "run": 0}, {"mode": "deterministic", "run": 1}):
+        model = moments.model_at(models, **at, rank=20, step=20)
+        expected = float(recorded.sel(at).sel(rank=20, step=20))
+        assert pve.performance(model, env) == pytest.approx(expected)
+
+
+def test_another_training_is_not_taken_for_the_recorded_one(
+    finished, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(moments, "load", lambda *_: pve.load(finished, "capacity") + 1)
+    with pytest.raises(RuntimeError, match="when trained again, on record is"):
+        moments.write_moments(finished, tmp_path, 20, [20])
+
+
+def test_a_step_without_an_evaluation_is_refused(finished, tmp_path):
+    with pytest.raises(ValueError, match=r"steps are \[30\]; legal are 20"):
+        moments.write_moments(finished, tmp_path, 20, [30])
+
+
+def test_a_rank_that_was_not_trained_is_refused(finished, tmp_path):
+    with pytest.raises(ValueError, match="rank is 3; legal are 2, 20"):
+        moments.write_moments(finished, tmp_path, 3, [20])
+
+
+@pytest.mark.parametrize("name", [moments.FILE, moments.MANIFEST])
+def test_damage_is_found(written, tmp_path, name):
+    for file in written.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    damage(tmp_path / name, "flipped")
+    with pytest.raises(store.CorruptFile, match=name):
+        moments.load_moments(tmp_path)
+
+
+def test_shipped_models_are_those_of_the_shipped_results():
+    models, results = moments.load_moments(PAPER), load_summary(PAPER, "capacity")
+    assert (PAPER / moments.FILE).stat().st_size < 2**20
+    assert models.sizes["run"] == results.sizes["run"]
+    assert (
+        results.attrs.items()
+        >= {
+            name: value for name, value in models.attrs.items() if name != "discount"
+        }.items()
+    )
+    env = pve.four_rooms().mdp
+    for at in ({"mode": "stochastic", "run": 0}, {"mode": "deterministic", "run": 3}):
+        for step in models.step.values:
+            where = {**at, "rank": 20, "step": step}
+            plan = pve.performance(moments.model_at(models, **where), env)
+            assert plan == pytest.approx(float(results.performance.sel(where)), rel=1e-6)
+    readme = (PAPER / "README.md").read_text(encoding="utf-8")
+    (row,) = [line for line in readme.splitlines() if line.startswith("| models of ")]
+    for step in models.step.values:
+        assert f"{step:,}" in row
