@@ -61,7 +61,7 @@ def moments_table(found: Measured) -> str:
                 run,
                 _arrow(f"{x.worth.mean():.1f}" for x in pair),
                 _arrow(f"{x.own.mean():.1f}" for x in pair),
-                _arrow(f"{x.excess.mean():+.1f}" for x in pair),
+                _arrow(f"{round(x.excess.mean(), 1) + 0:+.1f}" for x in pair),
                 _arrow(f"{x.excess.std():.1f}" for x in pair),
                 _arrow(f"{x.staying:.2f}" for x in pair),
             ]
