@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 import pve
 from pve.equivalence.overrating import (
+    blind_spot,
+    conditional_values,
     mixing_matrix,
     overrating,
     residuals,
@@ -124,3 +126,22 @@ def test_opposite_errors_cancel_in_the_mixture():
     pure = residuals(model, env, first[None], values[1:])
     assert np.isnan(pure.mixture)
     assert np.isnan(pure.single)
+
+
+def test_conditional_values_by_hand():
+    policies = np.array([[[1, 0]], [[0, 1]], [[0.5, 0.5]]], float)
+    taken, means = conditional_values(policies, [[2.0], [4.0], [8.0]])
+    np.testing.assert_allclose(taken, [[0.5, 0.5]])
+    np.testing.assert_allclose(means[0, :, 0], [(2 + 4) / 1.5, (4 + 4) / 1.5])
+
+
+@given(worlds)
+def test_the_blind_spot_is_the_error_under_the_best_reward(random):
+    env, model = random_mdp(random), random_mdp(random)
+    policies = np.eye(3)[random.integers(3, size=(60, 5))]
+    taken, means = conditional_values(policies, pve.policy_value(env, policies))
+    assert (taken > 0).all()
+    apart = model.transition - env.transition
+    best = env.reward - GAMMA * (apart * means).sum(-1)
+    found = overrating(pve.MDP(best, model.transition, GAMMA), env)
+    np.testing.assert_allclose(blind_spot(model, env, means), found.error, atol=1e-9)

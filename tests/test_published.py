@@ -53,6 +53,16 @@ def test_what_the_page_says_of_plans(results):
     assert facts["apart-stochastic"] == pytest.approx(12 / math.hypot(error, 8))
     assert (facts["worst-early"], facts["worst-end"]) == (66, 5)
     assert facts["worst-loss"] == pytest.approx(4)
+    assert facts["worst-run"] == 1
+    swing = [facts[f"swing-{name}"] for name in ("run", "low", "high")]
+    assert swing == [0, 70, 72]
+
+
+def test_plans_beside_what_was_published(results):
+    lines = published.plans_table(results, 20).splitlines()
+    assert "our median after 1,000 steps" in lines[0]
+    assert lines[2].startswith("| deterministic | 69.5 ± 1.2 | 71.0 ± 0.6 | ")
+    assert lines[3].endswith(" | 66.0 | 50.0, 5.0, 68.0 |")
 
 
 def test_runs_that_are_not_finished_are_left_out(results):
@@ -63,13 +73,18 @@ def test_runs_that_are_not_finished_are_left_out(results):
 def test_over_training_draws_every_run_and_what_was_published(results):
     figure = over_training(results, 20)
     try:
-        for ax, mode in zip(figure.axes, results.mode.values, strict=True):
+        above, below = figure.axes[:2], figure.axes[2:]
+        for ax, lower, mode in zip(above, below, results.mode.values, strict=True):
             drawn = [line.get_ydata() for line in ax.get_lines()]
             of_mode = results.performance.sel(mode=mode, rank=20)
             for run in of_mode.values:
                 assert any(np.array_equal(run, line) for line in drawn)
             assert any(np.array_equal(of_mode.mean("run"), line) for line in drawn)
             assert any(list(line) == [capacity.PUBLISHED[mode][20][0]] for line in drawn)
+            losses = results.loss.sel(mode=mode, rank=20).values.reshape(3, 2, 10).mean(-1)
+            for line, expected in zip(lower.get_lines(), losses, strict=True):
+                np.testing.assert_allclose(line.get_ydata(), expected)
+                assert list(line.get_xdata()) == [1000, 2000]
     finally:
         plt.close(figure)
 
@@ -97,6 +112,59 @@ def test_what_the_page_says_of_spreads(apart):
     assert "| ∞ | 2.21 ± 0.22 | 17.50 | 12.00 | 2.00 |" in lines
     assert "| 30 | 0.25 ± 0.03 | not computed yet | | |" in lines
     assert len(lines) == 2 + 6
+
+
+def orders(*ends):
+    """Spreads of orders 1, 30, 40 and ∞, or of 1 and ∞, from 10 to these."""
+    return xr.Dataset(
+        {"spread": (("order", "step"), [[10.0, end] for end in ends])},
+        {"order": [1.0, *(30.0, 40.0)[: len(ends) - 2], math.inf], "step": [0, 1]},
+    )
+
+
+def ranks(**ends):
+    """Plans of two runs at each rank, by policy set: ``stochastic={20: (0.1, 1.0)}``."""
+    values = [[[[0.0, run] for run in runs] for runs in x.values()] for x in ends.values()]
+    return xr.Dataset(
+        {"normalised_performance": (("mode", "rank", "run", "step"), values)},
+        {
+            "mode": list(ends),
+            "rank": list(ends["stochastic"]),
+            "run": [0, 1],
+            "step": [0, 1],
+        },
+    )
+
+
+def test_a_verdict_follows_from_the_numbers():
+    lines = published.verdicts(
+        orders(0.01, 2.0),
+        orders(1.0, 9.0, 12.0, 3.0),
+        ranks(stochastic={20: (0.1, 1.0)}, deterministic={20: (0.95, 1.0)}),
+        ranks(
+            stochastic={20: (0.95, 1.0), 70: (0.99, 1.0)},
+            deterministic={20: (0.2, 0.5), 70: (0.3, 0.4)},
+        ),
+    ).splitlines()[2:]
+    cells = [[cell.strip() for cell in line.split("|")[2:4]] for line in lines]
+    assert cells == [
+        [
+            "**stands**: 0.1 % of the spread is left",
+            "**not seen**: 10.0 % of the spread is left",
+        ],
+        ["**stands**: spreads 2.00 and 0.01", "**stands**: spreads 3.00 and 1.00"],
+        ["not computed", "**stands**: spreads 9.0, 12.0 at 30, 40"],
+        ["not computed", "**not seen**: spread 3.0, of the finite orders up to 12.0"],
+        [
+            "**stands**: at rank 20, 1 of 2 plans cover 90% of the way",
+            "**not seen**: at rank 20, 2 of 2 plans cover 90% of the way",
+        ],
+        [
+            "**stands**: at rank 20, 2 of 2 plans cover 90% of the way",
+            "**not seen**: at rank 20, 0 of 2 plans cover 90% of the way",
+        ],
+        ["not computed", "**not seen**: the median plan covers 98% at 20, 100% at 70"],
+    ]
 
 
 def test_published_values_rise_with_order_and_rank():

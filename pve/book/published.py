@@ -22,9 +22,10 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
 
     Returns:
       Of each policy set the published mean and error and ours as texts, how many joint
-      standard errors lie between them, and the median after the first evaluation; and of
-      the stochastic run that ends worst its plan's value then and at the end, and by what
-      factor its loss fell meanwhile.
+      standard errors lie between them, and the median after the first evaluation; of the
+      stochastic run that ends worst its plan's value then and at the end, and by what
+      factor its loss fell meanwhile; and between what values the plan of the least steady
+      deterministic run moves in the second half.
     """
     values = results.performance.sel(rank=rank).dropna("run")
     steps = values.step.values
@@ -46,10 +47,43 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
     worst = last.sel(mode="stochastic").idxmin("run").item()
     run = {"mode": "stochastic", "run": worst}
     losses = results.loss.sel(rank=rank, **run)
+    facts["worst-run"] = int(worst)
     facts["worst-early"] = float(first.sel(run))
     facts["worst-end"] = float(last.sel(run))
     facts["worst-loss"] = _loss_at(losses, steps[1]) / _loss_at(losses, steps[-1])
+    second = values.sel(mode="deterministic", step=steps[steps >= steps[-1] / 2])
+    swing = second.max("step") - second.min("step")
+    facts["swing-run"] = int(swing.idxmax("run"))
+    widest = second.sel(run=facts["swing-run"])
+    facts["swing-low"], facts["swing-high"] = float(widest.min()), float(widest.max())
     return facts
+
+
+def plans_table(results: xr.Dataset, rank: int) -> str:
+    """The published plans of one rank beside ours, a table in Markdown.
+
+    Args:
+      results: see `plans`.
+      rank: of the models.
+    """
+    said = plans(results, rank)
+    header = [
+        "policies", "published", "ours, at the end", "joint standard errors apart",
+        f"our median after {said['first-step']} steps", "every run at the end",
+    ]  # fmt: skip
+    last = results.performance.sel(rank=rank).dropna("run").isel(step=-1)
+    rows = [
+        [
+            mode,
+            said[f"published-{mode}"],
+            said[f"own-{mode}"],
+            f"{said[f'apart-{mode}']:.1f}",
+            f"{said[f'early-{mode}']:.1f}",
+            ", ".join(f"{float(value):.1f}" for value in last.sel(mode=mode)),
+        ]
+        for mode in ("deterministic", "stochastic")
+    ]
+    return table(header, rows, align="lrrrrr")
 
 
 def _mean(values: xr.DataArray, mode: str) -> float:
@@ -108,3 +142,112 @@ def spread_facts(results: xr.Dataset, order: float, early: int) -> dict[str, Any
         "end": float(spread[-1]),
         "plans": 100 * float(plans.isel(step=-1).median("run")),
     }
+
+
+def verdicts(
+    wide: xr.Dataset, wide_short: xr.Dataset, plan: xr.Dataset, plan_short: xr.Dataset
+) -> str:
+    """Each claim of the published figures, and what of it stands, a table in Markdown.
+
+    Args:
+      wide: of the diameter experiment at the published size, at least orders 1 and ∞.
+      wide_short: of the same experiment, trained for less, all orders.
+      plan: of the capacity experiment at the published size, at least one rank.
+      plan_short: of the same experiment, trained for less, all ranks.
+    """
+    header = ["published", "at the published size", "in shorter training"]
+    rows = [
+        ["*Diameter.* Order 1 ends in a point", *map(_point, (wide, wide_short))],
+        ["Order ∞ ends wider than order 1", *map(_wider, (wide, wide_short))],
+        [
+            "Orders 40 to 60 end wider than order 30",
+            *map(_wider_than_first, (wide, wide_short)),
+        ],
+        ["∞ is the widest of all", *map(_widest, (wide, wide_short))],
+        [
+            "*Capacity.* At low rank, stochastic sets give bad plans",
+            *(_bad(x, "stochastic") for x in (plan, plan_short)),
+        ],
+        [
+            "At low rank, deterministic sets give good plans",
+            *(_bad(x, "deterministic", bad=False) for x in (plan, plan_short)),
+        ],
+        [
+            "With stochastic sets plans get better up to rank 70",
+            *(_rank_helps(x) for x in (plan, plan_short)),
+        ],
+    ]
+    return table(header, rows)
+
+
+UNKNOWN = "not computed"
+COLLAPSED = 0.02  # of the spread at the start: what is left of models at one point
+NEAR = 0.9  # of the way from the uniform policy to the optimum: a good plan
+
+
+def _verdict(holds: bool, because: str) -> str:
+    return f"**{'stands' if holds else 'not seen'}**: {because}"
+
+
+def _left(results: xr.Dataset, order: float) -> float:
+    spread = results.spread.sel(order=order)
+    return float(spread[-1] / spread[0])
+
+
+def _point(results: xr.Dataset) -> str:
+    left = _left(results, 1)
+    return _verdict(left < COLLAPSED, f"{100 * left:.1f} % of the spread is left")
+
+
+def _wider(results: xr.Dataset) -> str:
+    ends = [float(results.spread.sel(order=order)[-1]) for order in (np.inf, 1)]
+    return _verdict(ends[0] > ends[1], f"spreads {ends[0]:.2f} and {ends[1]:.2f}")
+
+
+def _between(results: xr.Dataset) -> xr.DataArray | None:
+    ends = results.spread.isel(step=-1)
+    finite = ends.sel(order=[k for k in ends.order.values if 1 < k < np.inf])
+    return finite if finite.sizes["order"] > 1 else None
+
+
+def _wider_than_first(results: xr.Dataset) -> str:
+    finite = _between(results)
+    if finite is None:
+        return UNKNOWN
+    values = ", ".join(f"{float(value):.1f}" for value in finite)
+    orders = ", ".join(f"{order:g}" for order in finite.order.values)
+    wider = finite.isel(order=slice(1, None)) > finite[0]
+    return _verdict(bool(wider.all()), f"spreads {values} at {orders}")
+
+
+def _widest(results: xr.Dataset) -> str:
+    finite, last = _between(results), float(results.spread.sel(order=np.inf)[-1])
+    if finite is None:
+        return UNKNOWN
+    return _verdict(
+        last > float(finite.max()),
+        f"spread {last:.1f}, of the finite orders up to {float(finite.max()):.1f}",
+    )
+
+
+def _bad(results: xr.Dataset, mode: str, *, bad: bool = True) -> str:
+    rank = results["rank"].values[0]
+    final = results.normalised_performance.isel(step=-1).sel(mode=mode, rank=rank)
+    final = final.dropna("run")
+    good = int((final > NEAR).sum())
+    few = 2 * good <= final.sizes["run"]
+    return _verdict(
+        few if bad else not few,
+        f"at rank {rank}, {good} of {final.sizes['run']} plans cover {NEAR:.0%} of the way",
+    )
+
+
+def _rank_helps(results: xr.Dataset) -> str:
+    final = results.normalised_performance.isel(step=-1).sel(mode="stochastic")
+    final = final.median("run").dropna("rank")
+    if final.sizes["rank"] < 2:
+        return UNKNOWN
+    low, high = (float(final.sel(rank=r, method="nearest")) for r in (20, 70))
+    return _verdict(
+        high > low + (1 - NEAR), f"the median plan covers {low:.0%} at 20, {high:.0%} at 70"
+    )

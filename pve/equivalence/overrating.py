@@ -6,9 +6,10 @@ policy. Three functions tell a plan's story:
 
 .. math::
 
-   \varepsilon &= \tilde r + \gamma\, \tilde p\, v_* - q_*, \\
-   \Delta &= v_* - q_* \ge 0, \\
-   h &= \tilde v_* - v_*,
+   \varepsilon(s, a) &= \tilde r(s, a) + \gamma \sum_{s'} \tilde p(s' \mid s, a)\, v_*(s')
+     - q_*(s, a), \\
+   \Delta(s, a) &= v_*(s) - q_*(s, a) \ge 0, \\
+   h(s) &= \tilde v_*(s) - v_*(s),
 
 the *error* of one action where the optimal values are known, the *gap* that the error must
 pass before a wrong action looks right, and the *overrating* of a state. They hang together:
@@ -213,3 +214,42 @@ def _square(t: float, num_actions: int) -> float:
     decay = np.exp(-t)
     second = (2 - decay * (t * t + 2 * t + 2)) / t**3
     return float(t * second * ((1 - decay) / t) ** (num_actions - 1))
+
+
+def conditional_values(policies: Array, values: Array) -> tuple[np.ndarray, np.ndarray]:
+    """The mean value of the policies that take an action, each by its probability.
+
+    Args:
+      policies: ``[B, S, A]``.
+      values: ``[B, S]``.
+
+    Returns:
+      How often each action is taken, ``[S, A]``, and the mean values, ``[S, A, S]`` (zero
+      where it never is).
+    """
+    policies, values = np.asarray(policies, np.float64), np.asarray(values, np.float64)
+    taken = policies.sum(0)
+    flat = policies.reshape(len(policies), -1).T @ values
+    means = flat.reshape(*taken.shape, -1) / np.maximum(taken, 1e-12)[..., None]
+    return taken / len(policies), means
+
+
+def blind_spot(model: MDP, env: MDP, means: Array) -> np.ndarray:
+    """The error ε that a model of the best reward has, by its transitions alone.
+
+    If the reward is right on average over the policies that take a in s, whose mean value
+    is μ_sa, then ε(s, a) = γ (p̃ − p)(· | s, a) · (v_* − μ_sa): the model does not see all
+    of the dip in value that taking a brings about, and goes on counting with it.
+
+    Args:
+      model: the model.
+      env: the environment.
+      means: ``[S, A, S]``, μ.
+
+    Returns:
+      ``[S, A]``.
+    """
+    model, env = exact(model), exact(env)
+    dips = policy_iteration(env)[0] - np.asarray(means)
+    apart = model.transition - env.transition
+    return env.discount * (apart * dips).sum(-1)

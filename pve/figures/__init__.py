@@ -12,12 +12,12 @@ from pve.figures.capacity import (
     rank_errors,
 )
 from pve.figures.captions import digits, source_line, source_of_run
+from pve.figures.collapse import claims, errors_of_actions, mirages
 from pve.figures.diameter import clouds, diameters, flatness, progress, ranges, spreads
 from pve.figures.model_on_map import (
     corner,
     imagined,
     next_states,
-    overrated,
     total_variation,
     transitions,
     values_compared,
@@ -27,16 +27,18 @@ from pve.figures.save import save_figures
 __all__ = [
     "capacity",
     "capacity_loss",
+    "claims",
     "clouds",
     "corner",
     "diameters",
     "digits",
+    "errors_of_actions",
     "flatness",
     "imagined",
     "improvement",
+    "mirages",
     "next_states",
     "over_training",
-    "overrated",
     "progress",
     "ranges",
     "rank_errors",

@@ -68,7 +68,7 @@ def capacity(results: xr.Dataset) -> Figure:
 
 @style.in_style()
 def over_training(results: xr.Dataset, rank: int) -> Figure:
-    """Performance against training steps, run by run, beside what was published.
+    """Performance and loss against training steps, run by run, beside what was published.
 
     Args:
       results: with at least one finished run of the rank.
@@ -76,9 +76,10 @@ def over_training(results: xr.Dataset, rank: int) -> Figure:
     """
     modes = results.mode.values
     figure, axes = style.new_figure(
-        1, len(modes), figsize=(7.2, 3.6), sharey=True, squeeze=False
-    )
-    for ax, mode in zip(axes[0], modes, strict=True):
+        2, len(modes), figsize=(7.2, 5.4), sharex=True, sharey="row", squeeze=False,
+        height_ratios=(3, 2),
+    )  # fmt: skip
+    for (ax, below), mode in zip(axes.T, modes, strict=True):
         runs = results.performance.sel(mode=mode, rank=rank).dropna("run")
         color, steps = style.MODE_COLORS[mode], runs.step.values
         ax.plot(steps, runs.transpose("step", "run"), color=color, lw=0.8, alpha=0.6)
@@ -91,13 +92,24 @@ def over_training(results: xr.Dataset, rank: int) -> Figure:
                 steps[-1], mean, error, fmt="D", ms=5, capsize=4, color=style.BLACK,
                 label="published: mean ± standard error", zorder=5, clip_on=False,
             )  # fmt: skip
-        ax.set(title=f"{mode} policies", xlabel="training steps", ylim=(0, None))
-        ax.set_xticks([0, steps[-1] // 2, steps[-1]])
-        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.set(title=f"{mode} policies", ylim=(0, None))
+        losses = loss_at_evaluations(results.sel(mode=mode, rank=rank, run=runs.run))
+        below.plot(losses.step, losses.transpose("step", "run"), color=color, lw=0.8)
+        below.set(xlabel="training steps", yscale="log")
+        below.set_xticks([0, steps[-1] // 2, steps[-1]])
+        below.xaxis.set_major_formatter("{x:,.0f}")
     axes[0, 0].set_ylabel("mean true value of the plan")
+    axes[1, 0].set_ylabel("proper loss")
     outside_legend(figure, axes[0, -1], 1)
     source = source_line(results).replace(", Adam", ",\nAdam")
     return sign(figure, f"rank {rank}; {source}; thin: single runs, thick: their mean")
+
+
+def loss_at_evaluations(results: xr.Dataset) -> xr.DataArray:
+    """The mean of the losses recorded since the evaluation before, by ``step``."""
+    steps = results.step.values
+    grouped = results.loss.groupby_bins("logged_step", steps, labels=steps[1:])
+    return grouped.mean().rename(logged_step_bins="step")
 
 
 def _rank_ticks(ax: Any, ranks: Any) -> None:

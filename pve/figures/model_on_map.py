@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pve.equivalence.overrating import Overrating
 from pve.figures import drawing, style
 from pve.figures.captions import sign
 from pve.keys import stream
@@ -94,40 +93,6 @@ def transitions(world: GridWorld, model: MDP, source: str) -> Figure:
     )
     axes[1].set_ylim(1e-4, 1.5)
     axes[1].legend()
-    return sign(figure, source)
-
-
-@style.in_style()
-def overrated(world: GridWorld, panels: dict[str, Overrating], source: str) -> Figure:
-    """By how much models overrate each state, and where their plans lead in the model.
-
-    Args:
-      world: the grid world.
-      panels: what to draw, by title; numbers are above each panel's least overrated state.
-      source: what the figure says of the models.
-    """
-    figure, axes = style.new_figure(
-        1, len(panels), figsize=(3.6 * len(panels), 3.7), squeeze=False
-    )
-    most = max(float(np.ptp(found.excess)) for found in panels.values())
-    goal = world.xy[world.mdp.reward.max(-1).argmax()]
-    for ax, (title, found) in zip(axes[0], panels.items(), strict=True):
-        ax.set_title(title)
-        drawing.draw_map(
-            world.image(found.excess - found.excess.min()), world.walls, ax,
-            label="overrated by, above the least", cmap="magma", limits=(0, most),
-        )  # fmt: skip
-        drawing.draw_arrows(np.eye(world.mdp.num_actions)[found.action], world.xy, ax)
-        ax.scatter(
-            *world.xy.T,
-            s=900 * found.visits,
-            facecolors="none",
-            edgecolors="#56B4E9",
-            lw=1.8,
-        )
-        ax.scatter(
-            *goal, marker="*", s=110, color="white", edgecolors=style.BLACK, zorder=5
-        )
     return sign(figure, source)
 
 

@@ -1,0 +1,162 @@
+"""What the pages say of trained models whose plans fall while their losses do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pve.book.text import table
+from pve.equivalence.overrating import Overrating, Residuals, overrating
+from pve.mdp.core import MDP
+from pve.results.moments import model_at
+
+# Models are told apart by their policy set, run and training step.
+Key = tuple[str, int, int]
+FALLEN = 5.0  # a plan that is worth less by this than early in training has fallen
+Measured = Mapping[Key, Overrating]
+
+
+def measured(models: xr.Dataset, env: MDP) -> dict[Key, Overrating]:
+    """All models of `pve.results.moments.load_moments`, taken apart.
+
+    Args:
+      models: of one rank.
+      env: the environment.
+    """
+    rank = models["rank"].values[0]
+    return {
+        (str(mode), int(run), int(step)): overrating(
+            model_at(models, mode=mode, rank=rank, run=run, step=step), env
+        )
+        for mode in models.mode.values
+        for run in models.run.values
+        for step in models.step.values
+    }
+
+
+def moments_table(found: Measured) -> str:
+    """Every run at both moments: its claim, its worth, and how uneven it overrates.
+
+    Args:
+      found: of two training steps.
+
+    Returns:
+      A table in Markdown, the earlier number before the later one.
+    """
+    early, late = sorted({step for *_, step in found})
+    header = [
+        "policies", "run", "plan is worth", "model claims", "overrates by, mean",
+        "and unevenly by, ±", "stays, mean",
+    ]  # fmt: skip
+    rows = []
+    for mode, run, step in sorted(found):
+        if step != early:
+            continue
+        pair = [found[mode, run, at] for at in (early, late)]
+        rows.append(
+            [
+                mode,
+                run,
+                _arrow(f"{x.worth.mean():.1f}" for x in pair),
+                _arrow(f"{x.own.mean():.1f}" for x in pair),
+                _arrow(f"{round(x.excess.mean(), 1) + 0:+.1f}" for x in pair),
+                _arrow(f"{x.excess.std():.1f}" for x in pair),
+                _arrow(f"{x.staying:.2f}" for x in pair),
+            ]
+        )
+    return table(header, rows, align="lrrrrrr")
+
+
+def _arrow(texts: Any) -> str:
+    return " → ".join(texts)
+
+
+def actions_table(found: Measured, seen: Mapping[tuple[str, int], Residuals]) -> str:
+    """Every run at its end: what training saw, and the errors of single actions.
+
+    Args:
+      found: `measured`.
+      seen: the residuals of each run's last model, by policy set and run.
+
+    Returns:
+      A table in Markdown.
+    """
+    late = max(step for *_, step in found)
+    header = [
+        "policies", "run", "residual of a mixture", "errors of its actions",
+        "wrong actions, mean error", "of these too good",
+    ]  # fmt: skip
+    rows = []
+    for (mode, run), residual in seen.items():
+        model = found[mode, run, late]
+        rows.append(
+            [
+                mode,
+                run,
+                f"{residual.mixture:.2f}",
+                f"{residual.single:.2f}",
+                f"{model.lean:+.2f}",
+                f"{100 * model.tempting:.0f} %",
+            ]
+        )
+    return table(header, rows, align="lrrrrr")
+
+
+def facts(
+    found: Measured,
+    seen: Mapping[tuple[str, int], Residuals],
+    predicted: Mapping[tuple[str, int], np.ndarray],
+) -> dict[str, Any]:
+    """What the prose says of the models, numbers and texts by name.
+
+    Args:
+      found: `measured`.
+      seen: see `actions_table`.
+      predicted: of each run's last model the errors that its transitions alone predict,
+        ``[S, A]``, see `pve.equivalence.overrating.blind_spot`.
+    """
+    early, late = sorted({step for *_, step in found})
+    told: dict[str, Any] = {}
+    for mode in sorted({mode for mode, *_ in found}):
+        runs = [key for key in seen if key[0] == mode]
+        first, last = ([found[*key, step] for key in runs] for step in (early, late))
+        told[f"claim-early-{mode}"] = _span(x.own.mean() for x in first)
+        told[f"claim-late-{mode}"] = _span(x.own.mean() for x in last)
+        told[f"uneven-early-{mode}"] = _span(x.excess.std() for x in first)
+        told[f"uneven-late-{mode}"] = _span(x.excess.std() for x in last)
+        told[f"lean-{mode}"] = float(np.median([x.lean for x in last]))
+        told[f"tempting-{mode}"] = 100 * float(np.median([x.tempting for x in last]))
+        told[f"mixture-{mode}"] = float(np.median([seen[key].mixture for key in runs]))
+        told[f"single-{mode}"] = float(np.median([seen[key].single for key in runs]))
+        pairs = [(x, predicted[key]) for x, key in zip(last, runs, strict=True)]
+        told[f"blind-{mode}"] = float(np.median([p[x.wrong].mean() for x, p in pairs]))
+        told[f"blind-fit-{mode}"] = float(
+            np.median([np.corrcoef(x.error[x.wrong], p[x.wrong])[0, 1] for x, p in pairs])
+        )
+        told[f"stays-early-{mode}"] = float(np.median([x.staying for x in first]))
+        told[f"stays-late-{mode}"] = float(np.median([x.staying for x in last]))
+    fell = {
+        run: found[mode, run, early].worth.mean() - found[mode, run, late].worth.mean()
+        for mode, run in seen
+        if mode == "stochastic"
+    }
+    ends = {run: found["stochastic", run, late] for run in fell}
+    fallen = [run for run in ends if fell[run] > FALLEN]
+    told["fallen-number"] = len(fallen)
+    for name, runs in (("fallen", fallen), ("others", sorted({*ends} - {*fallen}))):
+        told[f"uneven-{name}"] = _span(ends[run].excess.std() for run in runs)
+    at_goal = [
+        run for run in fallen if ends[run].visits.argmax() == ends[run].best.argmax()
+    ]
+    told["at-goal"] = " and ".join(map(str, at_goal)) or "none"
+    told["fell-least"] = str(min(fallen, key=fell.__getitem__, default="none"))
+    return told
+
+
+def _span(numbers: Any) -> str:
+    """The least and the largest of some numbers: ``90.5 to 112.1``."""
+    numbers = list(numbers)
+    return f"{min(numbers):.1f} to {max(numbers):.1f}" if numbers else "nothing"

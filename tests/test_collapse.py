@@ -1,0 +1,161 @@
+"""What the pages say of plans that fall while their losses do."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+import pve
+from pve import figures
+from pve.book import collapse
+from pve.equivalence.overrating import Residuals, overrating
+from pve.figures.collapse import UNEVEN
+
+SETS = ("deterministic", "stochastic")
+
+
+@pytest.fixture
+def found(rooms):
+    """Two sets, one run, two moments: the last stochastic model has a mirage."""
+    env = rooms.mdp
+    even = pve.MDP(env.reward + 0.2, env.transition, env.discount)
+    gap = overrating(env, env).gap
+    severe = pve.MDP(env.reward - 0.3 * gap, env.transition, env.discount)
+    reward = env.reward.copy()
+    reward[0] = 5  # the corner at the other end of the map
+    stays = env.transition.copy()
+    stays[0] = np.eye(env.num_states)[0]
+    models = {
+        ("deterministic", 0, 10): even,
+        ("deterministic", 0, 20): severe,  # it underrates what is wrong, harmlessly
+        ("stochastic", 0, 10): even,
+        ("stochastic", 0, 20): pve.MDP(reward, stays, env.discount),
+    }
+    return {key: overrating(model, env) for key, model in models.items()}
+
+
+@pytest.fixture
+def seen():
+    return {
+        ("deterministic", 0): Residuals(0.7, 0.8, 1.3),
+        ("stochastic", 0): Residuals(0.4, 0.43, 1.0),
+    }
+
+
+def test_the_table_of_moments(found):
+    lines = collapse.moments_table(found).splitlines()
+    assert len(lines) == 2 + 2
+    best = found["deterministic", 0, 20].best.mean()
+    assert f"| deterministic | 0 | {best:.1f} → {best:.1f} |" in lines[2]
+    assert f"| {best + 20:.1f} → {best:.1f} | +20.0 → +0.0 | 0.0 → 0.0 |" in lines[2]
+    mirage = found["stochastic", 0, 20]
+    assert lines[3].startswith(
+        f"| stochastic | 0 | {best:.1f} → {mirage.worth.mean():.1f} |"
+    )
+    assert f"→ {mirage.excess.std():.1f} |" in lines[3]
+
+
+def test_the_table_of_actions(found, seen):
+    lines = collapse.actions_table(found, seen).splitlines()
+    assert lines[2].startswith("| deterministic | 0 | 0.80 | 1.30 |")
+    lean = found["stochastic", 0, 20].lean
+    assert lines[3] == f"| stochastic | 0 | 0.43 | 1.00 | {lean:+.2f} | " + (
+        f"{100 * found['stochastic', 0, 20].tempting:.0f} % |"
+    )
+
+
+def test_what_the_prose_says(found, seen):
+    predicted = {
+        (mode, run): 2 * found[mode, run, 20].error + found[mode, run, 20].gap * 1e-6
+        for mode, run in seen
+    }
+    told = collapse.facts(found, seen, predicted)
+    assert told["fallen-number"] == 1
+    spread = found["stochastic", 0, 20].excess.std()
+    assert told["uneven-fallen"] == f"{spread:.1f} to {spread:.1f}"
+    assert told["uneven-others"] == "nothing"
+    assert told["at-goal"] == "none"
+    assert told["fell-least"] == "0"
+    assert told["blind-fit-stochastic"] == pytest.approx(1, abs=1e-3)
+    best = found["deterministic", 0, 20].best.mean()
+    assert told["claim-early-stochastic"] == f"{best + 20:.1f} to {best + 20:.1f}"
+    assert told["mixture-deterministic"] == 0.8
+    assert told["lean-stochastic"] == pytest.approx(found["stochastic", 0, 20].lean)
+
+
+def test_models_are_measured_by_set_run_and_step(rooms):
+    S, A = rooms.mdp.num_states, rooms.mdp.num_actions
+    random = np.random.default_rng(0)
+    shape = (1, 1, 1, 2)
+    models = xr.Dataset(
+        {
+            "reward": (
+                ("mode", "rank", "run", "step", "state", "action"),
+                random.random((*shape, S, A)),
+            ),
+            "leave": (
+                ("mode", "rank", "run", "step", "action", "latent", "state"),
+                np.ones((*shape, A, 1, S)),
+            ),
+            "arrive": (
+                ("mode", "rank", "run", "step", "next_state", "action", "latent"),
+                np.full((*shape, S, A, 1), 1 / S),
+            ),
+        },
+        {"mode": ["stochastic"], "rank": [1], "run": [3], "step": [10, 20]},
+        {"discount": 0.99},
+    )
+    found = collapse.measured(models, rooms.mdp)
+    assert list(found) == [("stochastic", 3, 10), ("stochastic", 3, 20)]
+    # It forgets where it was: what it claims differs by the first reward alone.
+    assert np.ptp(found["stochastic", 3, 20].own) < 1
+
+
+def test_claims_and_worth_are_where_they_belong(found):
+    figure = figures.claims(found, "by hand")
+    try:
+        for ax, step in zip(figure.axes, (10, 20), strict=True):
+            points = [
+                line.get_ydata()[0] for line in ax.get_lines() if len(line.get_ydata())
+            ]
+            for mode in SETS:
+                for value in (found[mode, 0, step].own, found[mode, 0, step].worth):
+                    assert any(value.mean() == pytest.approx(float(y)) for y in points)
+            assert ax.get_ylim()[1] > max(points)
+    finally:
+        plt.close(figure)
+
+
+def test_mirages_mark_where_the_model_walks(found, rooms):
+    chosen = [(mode, 0, step) for mode in SETS for step in (10, 20)]
+    figure = figures.mirages(rooms, found, chosen, "by hand")
+    try:
+        for ax, key in zip(figure.axes, chosen, strict=False):
+            rings = [line for line in ax.get_lines() if line.get_marker() == "o"]
+            where = rooms.xy[found[key].visits.argmax()]
+            assert [float(x[0]) for x in rings[0].get_data()] == list(where)
+            assert f"is worth {found[key].worth.mean():.0f}" in ax.get_title()
+            uneven = found[key].excess - found[key].excess.mean()
+            shown = ax.images[0].get_array()
+            assert shown.max() == pytest.approx(uneven.max(), abs=1e-9)
+            assert ax.images[0].get_clim() == (-UNEVEN, UNEVEN)
+        # The walk of the model with a mirage ends there, the others' at the goal.
+        assert found["stochastic", 0, 20].visits.argmax() == 0
+    finally:
+        plt.close(figure)
+
+
+def test_errors_above_the_gap_stand_out(found):
+    late = {key: model for key, model in found.items() if key[2] == 20}
+    figure = figures.errors_of_actions(late, "by hand")
+    try:
+        for ax, mode in zip(figure.axes, SETS, strict=True):
+            model = late[mode, 0, 20]
+            _, above, line, _ = ax.get_lines()
+            assert len(above.get_xdata()) == int(
+                (model.error > model.gap)[model.wrong].sum()
+            )
+            assert (np.array(above.get_ydata()) > np.array(above.get_xdata())).all()
+            assert list(line.get_xdata()) == list(line.get_ydata())
+    finally:
+        plt.close(figure)
