@@ -29,7 +29,7 @@ LIBRARY_TESTS := $(patsubst %,tests/test_%.py,baselines bellman configs device \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install book pdf links test newest lint format sync bench clean printable
+.PHONY: help install book pdf links test newest lint format lab sync bench clean printable
 
 help:  ## this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -101,6 +101,11 @@ format: $(INSTALLED)  ## format the code, of the chapters too, and write their n
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python tools/pairs.py --format
+
+lab: $(INSTALLED)  ## open the chapters' notebooks in JupyterLab, which it installs
+	@test -x $(BIN)/jupyter-lab || $(BIN)/python -m pip install --quiet \
+	--disable-pip-version-check -c constraints.txt jupyterlab
+	JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter-lab --notebook-dir book
 
 sync: $(INSTALLED)  ## write each chapter's notebook from its Markdown
 	$(BIN)/python tools/pairs.py --write

@@ -8,6 +8,7 @@ import sys
 from html.parser import HTMLParser
 from importlib import metadata
 
+import nbformat
 import pytest
 import yaml
 from conftest import ROOT, build_book
@@ -207,10 +208,17 @@ def test_sphinx_alone_builds_and_all_pages_know_of_a_new_name_and_title(tmp_path
         assert not re.search("Old title|before.html", page), name
 
 
-def test_edited_library_is_executed_again_and_a_revert_is_not(tmp_path):
-    root = small_book(tmp_path, "1 + 1")
+def test_edited_library_is_executed_again_and_a_revert_is_not(tmp_path, monkeypatch):
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00-mine.py").write_text("mine = 1\n")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(startup / "00-mine.py"))
+    root = small_book(tmp_path, "assert 'mine' not in globals()")
     executed = "Executing notebook"
-    assert executed in build_book(tmp_path, root=root).log
+    build = build_book(tmp_path, root=root)
+    assert executed in build.log
+    assert build.returncode == 0, build.log
     assert executed not in build_book(tmp_path, root=root).log
     module = root / "pve" / "__init__.py"
     before = module.read_text(encoding="utf-8")
@@ -233,6 +241,10 @@ def test_buttons_appear_with_the_public_address(tmp_path, address):
     assert build.returncode == 0, build.log
     assert warnings(build.log) == []
     page = (build.html / "chapter.html").read_text(encoding="utf-8")
+    # With or without an address, the executed notebook is there to download.
+    assert 'href="_sources/chapter.ipynb"' in page
+    (cell,) = nbformat.read(build.html / "_sources" / "chapter.ipynb", 4).cells[1:]
+    assert cell.outputs[0].data["text/plain"] == "2"
     for link in (
         "https://github.com/someone/something/issues",
         "https://github.com/someone/something/edit/main/book/chapter.md",

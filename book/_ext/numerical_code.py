@@ -63,6 +63,12 @@ def keep_compiled(folder: Path) -> None:
         os.environ.setdefault(name, str(value))
 
 
+def leave_out_the_users_own(folder: Path) -> None:
+    """Have the chapters' kernels read no start-up files of the user's, and write none."""
+    os.environ["IPYTHONDIR"] = str(folder)
+    os.environ.pop("PYTHONSTARTUP", None)
+
+
 def choose_cache(app: Sphinx, config: Config) -> None:
     """Point the notebooks' execution at the cache of the present hash."""
     config.numerical_hash = numerical_hash()
@@ -74,6 +80,7 @@ def choose_cache(app: Sphinx, config: Config) -> None:
     mend(cache)
     config.nb_execution_cache_path = str(cache)
     keep_compiled(caches.parent / ".compiled")
+    leave_out_the_users_own(caches.parent / ".ipython")
     logger.info("numerical code: %s", config.numerical_hash)
 
 
