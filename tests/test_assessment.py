@@ -11,7 +11,8 @@ from oracles import random_mdp, seeds, stochastic_policies
 import pve
 from pve.book import own_world
 from pve.mdp.planning import performance_limits
-from pve.mdp.simulation import assess_plan, hitting_probability
+from pve.mdp.simulation import assess_plan, constant_plans, hitting_probability
+from pve.worlds import places
 
 CLIFF, LAKE = "gymnasium:CliffWalking-v1", "gymnasium:FrozenLake-v1"
 
@@ -55,7 +56,7 @@ def test_targets_that_are_no_states_are_refused():
 
 def test_always_up_on_the_cliff_scores_well_and_is_worthless():
     mine = own_world.read(CLIFF, None)
-    up = own_world.constant_plans(mine.mdp)[0]
+    up = constant_plans(mine.mdp)[0]
     low, high = performance_limits(mine.mdp)
     mean = pve.policy_value(mine.mdp, up).mean()
     assert (mean - low) / (high - low) == pytest.approx(0.90, abs=0.005)
@@ -81,12 +82,12 @@ def test_a_goal_is_where_the_best_end_is_paid():
     assert own_world.read("gymnasium:Taxi-v4", None).goals.tolist() == [500]
     endless = {0: {0: [(1.0, 0, 0.0, False)]}}
     mdp = pve.from_table(endless)
-    assert own_world.table_goals(endless, mdp).tolist() == []
+    assert places.table_goals(endless, mdp).tolist() == []
 
 
 def test_goals_of_a_map_are_its_cells(tmp_path):
     rooms = pve.four_rooms()
-    assert own_world.map_goals(rooms).tolist() == [rooms.index(11, 1)]
+    assert places.map_goals(rooms).tolist() == [rooms.index(11, 1)]
     (tmp_path / "map.txt").write_text("G S\n##G\n")
     mine = own_world.read(f"map:{tmp_path / 'map.txt'}", None)
     assert mine.goals.tolist() == [0, 3]
@@ -115,7 +116,7 @@ def test_where_a_plan_is_optimal_is_found_by_enumeration(seed):
 def test_constant_plans_take_what_is_legal_everywhere():
     legal = [[True, False, True], [True, True, True]]
     mdp = pve.MDP(np.zeros((2, 3)), np.full((2, 3, 2), 0.5), 0.9, legal)
-    found = own_world.constant_plans(mdp)
+    found = constant_plans(mdp)
     assert [plan.argmax(-1).tolist() for plan in found] == [[0, 0], [2, 2]]
 
 

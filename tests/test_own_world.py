@@ -13,6 +13,8 @@ from test_papermill import outputs, run
 
 import pve
 from pve.book import own_world
+from pve.equivalence.exact_class import twins
+from pve.training.units import in_units, unit_of_values
 from pve.worlds.gridworld import ACTION_STEPS
 
 CHAPTER = ROOT / "book" / "your-mdp.ipynb"
@@ -127,17 +129,28 @@ def test_twins_are_the_states_that_no_policy_tells_apart(seed, copies):
     reward[same], transition[same] = reward[same[0]], transition[same[0]]
     mdp, policies = pve.MDP(reward, transition, 0.9), stochastic_policies(seed, 6, size, 2)
     values = pve.policy_value(mdp, policies)
-    assert own_world.twins(values).tolist() == []
+    assert twins(values).tolist() == []
     policies[:, same] = policies[:, same[:1]]
     values = pve.policy_value(mdp, policies)
-    assert own_world.twins(values).tolist() == sorted(same)
+    assert twins(values).tolist() == sorted(same)
 
 
-def test_equal_values_have_no_deviation():
-    assert own_world.inverse_deviation(np.array([1.0, 3.0])) == 1
-    assert own_world.inverse_deviation(np.array([0.0, 8.0])) == 0.25
-    assert own_world.inverse_deviation(np.zeros(3)) == 1
-    assert own_world.inverse_deviation(100 + 1e-13 * np.arange(3)) == 1
+def test_values_in_their_unit_have_mean_0_and_deviation_1():
+    random = np.random.default_rng(0)
+    env = pve.MDP(
+        100 * random.normal(size=(5, 2)) - 700, random.dirichlet(np.ones(5), (5, 2)), 0.9
+    )
+    policies = random.dirichlet(np.ones(2), (40, 5))
+    unit = unit_of_values(pve.policy_value(env, policies), env.discount)
+    values = pve.policy_value(in_units(env, *unit), policies)
+    assert values.mean() == pytest.approx(0, abs=1e-9)
+    assert values.std() == pytest.approx(1)
+
+
+def test_the_unit_of_equal_values_is_1():
+    assert unit_of_values(np.zeros(3), 0.9) == (1, 0)
+    assert unit_of_values(100 + 1e-13 * np.arange(3), 0.5)[0] == 1
+    assert unit_of_values([0.0, 8.0], 0.5) == (0.25, -0.5)
 
 
 def test_answers_say_what_was_found():

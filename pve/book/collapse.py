@@ -146,8 +146,8 @@ def facts(
     ends = {run: found["stochastic", run, late] for run in fell}
     fallen = [run for run in ends if fell[run] > FALLEN]
     told["fallen-number"] = len(fallen)
-    for name, runs in (("fallen", fallen), ("others", sorted({*ends} - {*fallen}))):
-        told[f"uneven-{name}"] = _span(ends[run].excess.std() for run in runs)
+    for name, these in (("fallen", fallen), ("others", sorted({*ends} - {*fallen}))):
+        told[f"uneven-{name}"] = _span(ends[run].excess.std() for run in these)
     at_goal = [
         run for run in fallen if ends[run].visits.argmax() == ends[run].best.argmax()
     ]

@@ -8,46 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from pve.book import text
-from pve.figures import drawing, style
+from pve.figures import plan_on_map
 from pve.mdp.core import MDP
 from pve.mdp.simulation import assess_plan
-from pve.worlds import by_name
-from pve.worlds.gridworld import GOAL, GridWorld
+from pve.worlds.places import Place, find_place
 
 LARGEST = 10_000_000  # probabilities of a model that the chapter's trainings can hold
 LISTED = 30  # states in a table
-# Gymnasium's grids number left, right, down and up otherwise.
-MOVES = {"FrozenLakeEnv": (0, 2, 1, 3), "CliffWalkingEnv": (3, 1, 2, 0)}
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class OwnWorld:
-    """A world that a parameter named.
-
-    Attributes:
-      name: the parameter ``env``.
-      mdp: the MDP.
-      xy: ``[cells, 2]``, the column and the row of the first states; None without a map.
-      walls: ``[height, width]``; None without a map.
-      moves: the actions in the order left, right, down, up.
-      goals: the states that are goals, if any are known to be.
-      toys: its Gymnasium environment by its name, if its table is numbered as the MDP is
-        and its starts are known; else empty.
-    """
-
-    name: str
-    mdp: MDP
-    xy: np.ndarray | None
-    walls: np.ndarray | None
-    moves: tuple[int, ...]
-    goals: np.ndarray
-    toys: Mapping[str, Any]
+class OwnWorld(Place):
+    """A world that a parameter named, and what the chapter says of it."""
 
     def lacks(self, what: str) -> str:
         """What the chapter says where a part of it does not apply to the world."""
@@ -65,17 +41,9 @@ class OwnWorld:
 
     def draw(self, value: np.ndarray, plan: np.ndarray) -> bool:
         """Draw a value and a plan on the world's map, if it has one."""
-        if self.xy is None or self.walls is None:
+        if self.xy is None:
             return False
-        picture, cells = np.full(self.walls.shape, np.nan), len(self.xy)
-        picture[self.xy[:, 1], self.xy[:, 0]] = value[:cells]
-        _, ax = style.new_figure(1, 1, figsize=(5.2, 4))
-        drawing.draw_map(picture, self.walls, ax, label="$v_*$", cmap="Wistia")
-        stay = self.mdp.transition[range(cells), :, range(cells)]
-        moving = (stay < 1).any(-1)
-        actions = plan[:cells, list(self.moves)]
-        if moving.any():
-            drawing.draw_arrows(actions[moving], self.xy[moving], ax, color=style.BLACK)
+        plan_on_map(self, value, plan)
         plt.show()
         return True
 
@@ -127,72 +95,15 @@ def read(env: str | None, discount: float | None) -> OwnWorld | None:
                 "own, env"
             )
         return None
-    name = env
-    if discount is not None and isinstance(env, str):
-        name = by_name.with_discount(env, discount)
-    mdp = by_name.make_environment(name)
+    place = find_place(env, discount)
+    mdp = place.mdp
     if mdp.transition.size > LARGEST:
         raise ValueError(
-            f"environment {name!r} has {mdp.num_states} states and {mdp.num_actions} "
+            f"environment {place.name!r} has {mdp.num_states} states and {mdp.num_actions} "
             f"actions: a model is {mdp.transition.size:,} numbers; legal in this chapter "
             f"are {LARGEST:,}, as many models are trained"
         )
-    grid = by_name.map_of(name)
-    if grid is not None:
-        goals = map_goals(grid)
-        return OwnWorld(name, mdp, grid.xy, grid.walls, (0, 1, 2, 3), goals, {})
-    toy = by_name.gymnasium_of(name)
-    if toy is None:
-        return OwnWorld(name, mdp, None, None, (), np.arange(0), {})
-    bare = toy.unwrapped
-    plain = _plain(bare.P, mdp)
-    toys = {name: toy} if plain else {}
-    goals = table_goals(bare.P, mdp) if plain else np.arange(0)
-    moves = MOVES.get(type(bare).__name__)
-    if moves is None:
-        return OwnWorld(name, mdp, None, None, (), goals, toys)
-    height, width = bare.shape if hasattr(bare, "shape") else (bare.nrow, bare.ncol)
-    xy = np.stack(np.divmod(np.arange(height * width), width)[::-1], -1)
-    return OwnWorld(name, mdp, xy, np.zeros((height, width), bool), moves, goals, toys)
-
-
-def map_goals(grid: GridWorld) -> np.ndarray:
-    """The states of a grid world's goals, increasing."""
-    lines = grid.text.split("\n")
-    return np.flatnonzero([lines[y][x] == GOAL for x, y in grid.xy])
-
-
-def table_goals(table: Mapping[int, Any], mdp: MDP) -> np.ndarray:
-    """The states where the best paid of all outcomes that end an episode lead.
-
-    Args:
-      table: ``table[s][a]``, outcomes as Gymnasium lists them.
-      mdp: what `pve.from_gymnasium` made of it: where the table goes on from the state that
-        an ending outcome enters, its goal is the end state, which was added.
-
-    Returns:
-      The states, increasing; none if no outcome ends.
-    """
-    ends = [
-        (float(gain), int(following))
-        for row in table.values()
-        for outcomes in row.values()
-        for chance, following, gain, ended in outcomes
-        if ended and chance > 0
-    ]
-    best = max((gain for gain, _ in ends), default=0.0)
-    entered = np.array(sorted({s for gain, s in ends if gain == best}), int)
-    stays = (mdp.transition[entered, :, entered] == 1).all(-1) & ~mdp.reward[entered].any(
-        -1
-    )
-    return np.unique(np.where(stays, entered, mdp.num_states - 1))
-
-
-def constant_plans(mdp: MDP) -> list[np.ndarray]:
-    """The policies that always take one action, of the actions legal everywhere."""
-    plans = np.eye(mdp.num_actions)
-    legal = np.ones(mdp.num_actions, bool) if mdp.legal is None else mdp.legal.all(0)
-    return [np.tile(plans[a], (mdp.num_states, 1)) for a in np.flatnonzero(legal)]
+    return OwnWorld(**{f.name: getattr(place, f.name) for f in dataclasses.fields(place)})
 
 
 def assessment_rows(
@@ -226,36 +137,6 @@ def assessment_rows(
             ]
         )
     return rows
-
-
-def _plain(table: Any, mdp: MDP) -> bool:
-    """Whether a table is numbered as its MDP, with all actions everywhere and a start."""
-    numbers = list(range(mdp.num_actions))
-    return (
-        isinstance(table, Mapping)
-        and sorted(table) == list(range(len(table)))
-        and all(isinstance(row, Mapping) for row in table.values())
-        and all(sorted(row) == numbers for row in table.values())
-        and mdp.start is not None
-    )
-
-
-def twins(values: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
-    """The largest set of states that are worth the same under each of some policies.
-
-    Args:
-      values: ``[N, S]``, the values of the policies.
-      tolerance: by how much, as a share of the largest value, two may differ.
-
-    Returns:
-      The states, increasing; fewer than two if all differ.
-    """
-    values = np.asarray(values, np.float64)
-    slack, best = tolerance * np.abs(values).max(), np.arange(0)
-    for state in range(values.shape[-1]):
-        same = (np.abs(values - values[:, state, None]) <= slack).all(0)
-        best = max(best, np.flatnonzero(same), key=len)
-    return best if len(best) > 1 else best[:0]
 
 
 def answers(
@@ -300,10 +181,3 @@ def answers(
 def _spread(performances: np.ndarray) -> str:
     low, middle, high = np.quantile(performances, (0, 0.5, 1))
     return f"performance {middle:.2f} ({low:.2f} to {high:.2f})"
-
-
-def inverse_deviation(values: np.ndarray) -> float:
-    """1 over the standard deviation of values; 1 where all are equal to rounding."""
-    deviation = float(np.std(values))
-    equal = deviation <= 1e-12 * float(np.abs(values).max())
-    return 1.0 if equal else 1 / deviation

@@ -159,6 +159,24 @@ def solution_dimension(mdp: MDP, policies: Array, tolerance: float = 1e-10) -> n
     return result
 
 
+def twins(values: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
+    """The largest set of states that are worth the same under each of some policies.
+
+    Args:
+      values: ``[N, S]``, the values of the policies.
+      tolerance: by how much, as a share of the largest value, two may differ.
+
+    Returns:
+      The states, increasing; fewer than two if all differ.
+    """
+    values = np.asarray(values, np.float64)
+    slack, best = tolerance * np.abs(values).max(), np.arange(0)
+    for state in range(values.shape[-1]):
+        same = (np.abs(values - values[:, state, None]) <= slack).all(0)
+        best = max(best, np.flatnonzero(same), key=len)
+    return best if len(best) > 1 else best[:0]
+
+
 class Curvatures(NamedTuple):
     """The quadratic that the proper loss is, in the transitions of a pair.
 

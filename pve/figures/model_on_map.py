@@ -15,6 +15,7 @@ from pve.mdp.core import MDP
 from pve.mdp.planning import policy_iteration
 from pve.mdp.simulation import optimal_action_share, trajectories
 from pve.worlds.gridworld import ACTION_NAMES, GridWorld
+from pve.worlds.places import Place
 
 NUM_TRAJECTORIES, TRAJECTORY_LENGTH = 5_000, 30
 VALUE_COLORS = (*style.MODE_COLORS.values(), "#009E73", style.BLACK)
@@ -94,6 +95,29 @@ def transitions(world: GridWorld, model: MDP, source: str) -> Figure:
     axes[1].set_ylim(1e-4, 1.5)
     axes[1].legend()
     return sign(figure, source)
+
+
+@style.in_style()
+def plan_on_map(place: Place, value: np.ndarray, plan: np.ndarray) -> Figure:
+    """A value in colour and a plan in arrows, where something moves.
+
+    Args:
+      place: a world with a map.
+      value: ``[S]``.
+      plan: ``[S, A]``, a policy.
+    """
+    assert place.xy is not None
+    assert place.walls is not None
+    picture, cells = np.full(place.walls.shape, np.nan), len(place.xy)
+    picture[place.xy[:, 1], place.xy[:, 0]] = value[:cells]
+    figure, ax = style.new_figure(1, 1, figsize=(5.2, 4))
+    drawing.draw_map(picture, place.walls, ax, label="$v_*$", cmap="Wistia")
+    stay = place.mdp.transition[range(cells), :, range(cells)]
+    moving = (stay < 1).any(-1)
+    actions = plan[:cells, list(place.moves)]
+    if moving.any():
+        drawing.draw_arrows(actions[moving], place.xy[moving], ax, color=style.BLACK)
+    return figure
 
 
 def total_variation(model: MDP, env: MDP) -> np.ndarray:

@@ -144,3 +144,10 @@ def assess_plan(plan: Array, env: MDP, goals: Array = ()) -> Assessment:
         reached = float(start @ hitting_probability(env, plan, goals))
     share = float((optimal * np.asarray(plan)).sum(-1).mean())
     return Assessment(float(start @ value), reached, share)
+
+
+def constant_plans(mdp: MDP) -> list[np.ndarray]:
+    """The policies that always take one action, of the actions legal everywhere."""
+    plans = np.eye(mdp.num_actions)
+    legal = np.ones(mdp.num_actions, bool) if mdp.legal is None else mdp.legal.all(0)
+    return [np.tile(plans[a], (mdp.num_states, 1)) for a in np.flatnonzero(legal)]
