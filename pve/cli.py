@@ -147,6 +147,19 @@ def _parser() -> argparse.ArgumentParser:
     muzero.add_argument(
         "--runs", type=integer, metavar="N", help="agents, instead of the preset's"
     )
+    report = commands.add_parser(
+        "report",
+        help="what value equivalence says of one world, as a page and tables",
+        description="Analyse one world: its optimum, the class of models that have its "
+        "values, where trained models end, how well small ones plan. Writes an HTML page "
+        "that needs nothing else, and its numbers as CSV.",
+    )
+    report.add_argument(
+        "env", metavar="ENV", help="four-rooms, gymnasium:NAME, map:FILE or npz:FILE"
+    )
+    report.add_argument("--out", default="report", help="the folder to write to (report)")
+    report.add_argument("--seed", default="0", help="an integer ≥ 0 (0)")
+    report.add_argument("--discount", type=float, metavar="X", help="in [0, 1)")
     bench = commands.add_parser("bench", help="measure speed against the plain way")
     bench.add_argument(
         "--repeats", type=_argument(parse_integer), default=5, help="medians of so many (5)"
@@ -312,6 +325,24 @@ def _muzero(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    import matplotlib as mpl
+
+    from pve.report.analysis import analyse
+    from pve.report.page import write_report
+    from pve.runs.store import make_folder
+    from pve.worlds.places import find_place
+
+    mpl.use("agg")  # files need no screen, whatever MPLBACKEND says
+    settle_threads()
+    seed, place = _seed(arguments.seed), find_place(arguments.env, arguments.discount)
+    make_folder(Path(arguments.out))  # before two minutes of work, not after
+    analysis = analyse(place, seed)
+    for path in write_report(analysis, arguments.out, _command_line()):
+        print(path)
+    return 0
+
+
 def _bench(arguments: argparse.Namespace) -> int:
     import jax
 
@@ -333,9 +364,16 @@ COMMANDS = {
     "status": _status,
     "verify": _verify,
     "muzero": _muzero,
+    "report": _report,
     "bench": _bench,
 }
-COMPUTING = ("figures", "summary", "muzero", "bench")  # without an engine, which checks
+COMPUTING = (
+    "figures",
+    "summary",
+    "muzero",
+    "report",
+    "bench",
+)  # without an engine, which checks
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -140,23 +140,35 @@ def solution_dimension(mdp: MDP, policies: Array, tolerance: float = 1e-10) -> n
       tolerance: singular values below this share of the largest count as zero.
 
     Returns:
-      ``[S, A]``, integers: 1 + S minus the rank of the vectors (1, v_π), π(s) = a, and
-      (0, 1, …, 1). The sign of p̃ is not looked at.
+      ``[S, A]``, integers, `dimension_of_pair` of each pair.
     """
     policies = np.asarray(policies)
     values = policy_value(mdp, policies)
-    num_states, num_actions = policies.shape[-2:]
-    total = np.append(0.0, np.full(num_states, num_states**-0.5))
-    result = np.empty((num_states, num_actions), int)
-    for s, a in np.ndindex(num_states, num_actions):
-        mine = values[policies[:, s, a] == 1]
-        rows = np.hstack([np.ones((len(mine), 1)), mine])
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        rows = np.vstack([rows / max(len(rows), 1) ** 0.5, total])
-        singular = np.linalg.svd(rows, compute_uv=False)
-        rank = int((singular > tolerance * singular[0]).sum())
-        result[s, a] = 1 + num_states - rank
+    result = np.empty(policies.shape[-2:], int)
+    for s, a in np.ndindex(result.shape):
+        result[s, a] = dimension_of_pair(values[policies[:, s, a] == 1], tolerance)
     return result
+
+
+def dimension_of_pair(values: Array, tolerance: float = 1e-10) -> int:
+    """The dimension of the solutions of the equations of PVE for one pair.
+
+    Args:
+      values: ``[N, S]``, of policies that take the action in the state.
+      tolerance: singular values below this share of the largest count as zero.
+
+    Returns:
+      1 + S minus the rank of the vectors (1, v_π) and (0, 1, …, 1). The sign of p̃ is not
+      looked at.
+    """
+    values = np.asarray(values, np.float64)
+    num_states = values.shape[-1]
+    total = np.append(0.0, np.full(num_states, num_states**-0.5))
+    rows = np.hstack([np.ones((len(values), 1)), values])
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = np.vstack([rows / max(len(rows), 1) ** 0.5, total])
+    singular = np.linalg.svd(rows, compute_uv=False)
+    return 1 + num_states - int((singular > tolerance * singular[0]).sum())
 
 
 def twins(values: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:

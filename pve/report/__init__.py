@@ -1,0 +1,1 @@
+"""What value equivalence says of one world: an analysis, its figures, one page."""

@@ -1,0 +1,396 @@
+"""One world asked the book's questions, with an effort that fits its size.
+
+How large is it, and what is the best plan worth? Which models have exactly its values, in
+which directions does the proper loss hardly look, and how far may a model stray whose
+residuals are small? Where do trained models end, by the order of the loss, and how well do
+they plan, by rank and policy set? Each training is done at two lengths, a quarter and the
+whole, so that what still moves is seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from pve.checks import check_seed
+from pve.equivalence.distances import flatten, spread
+from pve.equivalence.exact_class import (
+    curvature_along,
+    curvatures,
+    dimension_of_pair,
+    epsilon_range,
+    twins,
+)
+from pve.equivalence.models import LowRankModel, SoftmaxModel
+from pve.equivalence.policies import improvement_policies, random_policies
+from pve.keys import stream
+from pve.mdp.core import MDP
+from pve.mdp.planning import (
+    performance_limits,
+    plan_within,
+    policy_iteration,
+    policy_value,
+    uniform_policy,
+)
+from pve.mdp.simulation import assess_plan, constant_plans
+from pve.training.problem import Recipe
+from pve.training.train import Trained, train
+from pve.training.units import in_units, unit_of_values
+from pve.worlds.places import Place
+
+LARGEST = 3_000_000  # numbers in a model's transitions, S · A · S
+SETS = ("deterministic", "stochastic")
+ORDERS = (1, 5, math.inf)
+BATCH, LEARNING_RATE = 20, 1e-2
+EPSILON = 0.01  # of the values' standard deviation
+
+
+class Effort(NamedTuple):
+    """How much is done, by the size of the world alone.
+
+    Attributes:
+      pairs: of states and actions whose class is looked at.
+      widths: of these, how many in linear programmes.
+      policies: that each run trains on.
+      steps: of the longer trainings.
+      runs: of each training.
+      ranks: of the small models, increasing.
+    """
+
+    pairs: int
+    widths: int
+    policies: int
+    steps: int
+    runs: int
+    ranks: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Analysis:
+    """What was found.
+
+    Attributes:
+      place: the world.
+      seed: of everything random.
+      effort: how much was done.
+      world: its facts, by what they are called.
+      value: ``[S]``, v_*.
+      plan: ``[S, A]``, an optimal policy.
+      states: a row for each state: its name, v_*, the plan's action.
+      plans: a row for each plan: what it is worth, whether it reaches a goal.
+      pairs: a row for each pair that was looked at: the class, its flat directions.
+      orders: a row for each order of the loss and length of training.
+      ranks: a row for each policy set, rank and length of training.
+    """
+
+    place: Place
+    seed: int
+    effort: Effort
+    world: dict[str, Any]
+    value: np.ndarray
+    plan: np.ndarray
+    states: pd.DataFrame
+    plans: pd.DataFrame
+    pairs: pd.DataFrame
+    orders: pd.DataFrame
+    ranks: pd.DataFrame
+
+
+def effort_for(mdp: MDP) -> Effort:
+    """The effort that takes about two minutes at a hundred states.
+
+    Raises:
+      ValueError: the world is too large.
+    """
+    size = mdp.transition.size
+    if size > LARGEST:
+        raise ValueError(
+            f"the world has {mdp.num_states} states and {mdp.num_actions} actions: a model "
+            f"is {size:,} numbers; a report trains dozens of models, and legal are "
+            f"{LARGEST:,}"
+        )
+    small, S = mdp.num_states <= 150, mdp.num_states
+    ranks = sorted({max(1, S // part) for part in (32, 16, 8, 4, 2)} | {1})
+    return Effort(
+        pairs=min(mdp.reward.size, 60 if small else 12),
+        widths=min(mdp.reward.size, 8 if small else 2),
+        policies=min(1000, max(100, 2 * 10**7 // mdp.reward.size // 10)),
+        steps=int(np.clip(4 * 10**8 // size, 400, 6000)),
+        runs=3 if small else 2,
+        ranks=tuple(ranks if small else ranks[::2]),
+    )
+
+
+def analyse(place: Place, seed: int = 0, *, progress: bool = True) -> Analysis:
+    """Ask a world all questions.
+
+    Args:
+      place: the world.
+      seed: of everything random, an integer ≥ 0.
+      progress: whether to show a bar.
+
+    Returns:
+      What was found.
+
+    Raises:
+      ValueError: the world is too large, or the seed is not legal.
+    """
+    check_seed(seed)
+    effort = effort_for(place.mdp)
+    trainings = 2 * (len(ORDERS) + len(SETS) * len(effort.ranks))
+    with _bar(3 + trainings, progress) as bar:
+        asked = _Questions(place, seed, effort, bar)
+        value, plan = policy_iteration(place.mdp)
+        bar.step("the class")
+        pairs = asked.pairs()
+        bar.step("trainings by order")
+        orders, models = asked.orders()
+        ranks = asked.ranks()
+        plans = asked.plans(plan, models)
+        bar.step("done")
+    return Analysis(
+        place=place,
+        seed=seed,
+        effort=effort,
+        world=asked.facts(value),
+        value=value,
+        plan=plan,
+        states=_states(place.mdp, value, plan),
+        plans=plans,
+        pairs=pairs,
+        orders=orders,
+        ranks=ranks,
+    )
+
+
+class _Bar:
+    def __init__(self, bar: Any) -> None:
+        self.bar = bar
+
+    def step(self, what: str) -> None:
+        self.bar.update()
+        self.bar.set_description(what)
+
+
+@contextmanager
+def _bar(total: int, shown: bool) -> Iterator[_Bar]:
+    with tqdm(total=total, disable=not shown, desc="the optimum") as bar:
+        yield _Bar(bar)
+
+
+def _states(mdp: MDP, value: np.ndarray, plan: np.ndarray) -> pd.DataFrame:
+    chosen = plan.argmax(-1)
+    columns = {"state": np.arange(mdp.num_states), "name": names_of_states(mdp)}
+    columns |= {"value": value, "action": chosen}
+    actions = names_of_actions(mdp)
+    return pd.DataFrame(columns | {"action name": [actions[a] for a in chosen]})
+
+
+def names_of_states(mdp: MDP) -> tuple[str, ...]:
+    """The names of states, their numbers where they have none."""
+    return mdp.state_names or tuple(map(str, range(mdp.num_states)))
+
+
+def names_of_actions(mdp: MDP) -> tuple[str, ...]:
+    """The names of actions, their numbers where they have none."""
+    return mdp.action_names or tuple(map(str, range(mdp.num_actions)))
+
+
+class _Questions:
+    """The questions to one world; what they share is computed once."""
+
+    def __init__(self, place: Place, seed: int, effort: Effort, bar: _Bar) -> None:
+        self.place, self.mdp, self.seed = place, place.mdp, seed
+        self.effort, self.bar = effort, bar
+        self.limits = performance_limits(self.mdp)
+        drawn = self._draw("units", effort.policies, "mixed")
+        self.unit = unit_of_values(policy_value(self.mdp, drawn), self.mdp.discount)
+        self.scaled = in_units(self.mdp, *self.unit)
+
+    def _draw(self, what: str, num: int, kind: str) -> np.ndarray:
+        key, mdp = stream(self.seed, "report", what), self.mdp
+        shape = num, mdp.num_states, mdp.num_actions
+        return np.asarray(random_policies(key, *shape, kind, legal=mdp.legal))
+
+    def facts(self, value: np.ndarray) -> dict[str, Any]:
+        """Its size and structure."""
+        mdp, place = self.mdp, self.place
+        legal = np.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
+        reward = mdp.reward[legal]
+        stays = (mdp.transition[range(len(value)), :, range(len(value))] == 1) | ~legal
+        followers = (mdp.transition > 0).sum(-1)[legal]
+        policies = self._draw("twins", 50, "deterministic")
+        alike = twins(policy_value(mdp, policies))
+        low, best = self.limits
+        return {
+            "states": mdp.num_states,
+            "actions": mdp.num_actions,
+            "pairs of a state and a legal action": int(legal.sum()),
+            "discount": mdp.discount,
+            "rewards": f"{reward.min():.4g} to {reward.max():.4g}",
+            "next states of a pair, median": float(np.median(followers)),
+            "states that no action leaves": int(stays.all(-1).sum()),
+            "goals that are known": len(place.goals),
+            "states that are worth the same under every policy": len(alike),
+            "optimal value, lowest to highest": f"{value.min():.4g} to {value.max():.4g}",
+            "optimal value, mean over states": best,
+            "uniform policy's value, mean over states": low,
+        }
+
+    def _performances(self, models: list[MDP]) -> np.ndarray:
+        """Of each model's plan: 0 for the uniform policy, 1 for an optimal one."""
+        low, best = self.limits
+        worth = [policy_value(self.mdp, plan_within(m, self.mdp)[1]).mean() for m in models]
+        if best - low <= 1e-12 * max(abs(best), abs(low)):
+            return np.full(len(models), np.nan)  # all policies are alike
+        return (np.array(worth) - low) / (best - low)
+
+    def pairs(self) -> pd.DataFrame:
+        """The class of exact models, pair by pair, and how far near ones may stray."""
+        mdp, effort = self.mdp, self.effort
+        choices = mdp.num_actions if mdp.legal is None else int(mdp.legal.sum(-1).max())
+        policies = self._draw("class", choices * (mdp.num_states + 20), "deterministic")
+        values = policy_value(mdp, policies)
+        taken = policies == 1
+        served = np.argwhere(taken.any(0))
+        some = np.linspace(0, len(served) - 1, min(effort.pairs, len(served))).astype(int)
+        epsilon = EPSILON * float(values.std())
+        wide = set(some[:: max(1, len(some) // effort.widths)][: effort.widths].tolist())
+        states, actions, rows = names_of_states(mdp), names_of_actions(mdp), []
+        for index in some:
+            s, a = map(int, served[index])
+            mine = values[taken[:, s, a]]
+            found = curvatures(mine, mdp.discount).curvature
+            stay = np.eye(mdp.num_states)[s] - mdp.transition[s, a]
+            lazy = curvature_along(mine, stay, mdp.discount) if stay.any() else np.nan
+            row = {
+                "state": states[s],
+                "action": actions[a],
+                "policies": len(mine),
+                "dimension": dimension_of_pair(mine),
+                "flattest": float(found[-1] / found[0]) if found[0] > 0 else np.nan,
+                "staying": float(lazy / found[0]) if found[0] > 0 else np.nan,
+            }
+            if int(index) in wide and epsilon > 0:
+                for name, place in (("reward", 0), ("staying", 1 + s)):
+                    direction = np.eye(1 + mdp.num_states)[place]
+                    ends = epsilon_range(mdp, mine, s, a, epsilon, direction)
+                    row |= {f"{name} from": ends[0], f"{name} to": ends[1]}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def _lengths(self) -> tuple[int, int]:
+        return self.effort.steps // 4, self.effort.steps
+
+    def _train(self, what: str, steps: int, **chosen: Any) -> Trained:
+        recipe = Recipe(steps, BATCH, LEARNING_RATE, "cosine")
+        key = stream(self.seed, "report", what)
+        return train(key, self.scaled, runs=self.effort.runs, recipe=recipe, **chosen)
+
+    def orders(self) -> tuple[pd.DataFrame, dict[float, list[MDP]]]:
+        """Spread, loss and plans by the order of the loss."""
+        mdp, family = self.mdp, SoftmaxModel()
+        keys = [stream(self.seed, "report", f"drawn {i}") for i in range(self.effort.runs)]
+        shape = mdp.num_states, mdp.num_actions
+        before = _spread([family.mdp(family.init(k, *shape), mdp.discount) for k in keys])
+        rows, models = [], {}
+        for order in ORDERS:
+            for steps in self._lengths():
+                found = self._train(
+                    f"order {order}",
+                    steps,
+                    order=order,
+                    num_policies=self.effort.policies,
+                )
+                models[order] = found.models
+                rows.append(
+                    {
+                        "order": order,
+                        "steps": steps,
+                        "spread kept": _spread(found.models) / before,
+                        **_measured(found, self._performances(found.models)),
+                    }
+                )
+                self.bar.step(f"order {order:g}")
+        return pd.DataFrame(rows), models
+
+    def ranks(self) -> pd.DataFrame:
+        """Loss and plans of small models, by rank and policy set."""
+        rows = []
+        for kind in SETS:
+            key = stream(self.seed, "report", "paths", kind)
+            num = self.effort.policies // 5
+            policies = improvement_policies(key, self.mdp, num, 5, kind)
+            for rank in self.effort.ranks:
+                for steps in self._lengths():
+                    found = self._train(
+                        f"rank {rank}", steps, model=LowRankModel(rank), policies=policies
+                    )
+                    rows.append(
+                        {
+                            "policies": kind,
+                            "rank": rank,
+                            "steps": steps,
+                            **_measured(found, self._performances(found.models)),
+                        }
+                    )
+                    self.bar.step(f"rank {rank}, {kind}")
+        return pd.DataFrame(rows)
+
+    def plans(self, optimal: np.ndarray, models: dict[float, list[MDP]]) -> pd.DataFrame:
+        """What plans are worth from the start, beside the optimal one."""
+        mdp = self.mdp
+        shown = {"optimal": [optimal], "uniform": [uniform_policy(mdp)]}
+        constant = constant_plans(mdp)
+        if constant:
+            worth = [policy_value(mdp, plan).mean() for plan in constant]
+            shown["the best that always takes one action"] = [
+                constant[int(np.argmax(worth))]
+            ]
+        for order, found in models.items():
+            shown[f"of models of order {order:g} (medians)"] = [
+                plan_within(model, mdp)[1] for model in found
+            ]
+        rows = []
+        for name, plans in shown.items():
+            worth = [policy_value(mdp, plan).mean() for plan in plans]
+            assessed = [assess_plan(plan, mdp, self.place.goals) for plan in plans]
+            start, goal, share = np.median(np.array(assessed), axis=0)
+            rows.append(
+                {
+                    "plan": name,
+                    "mean value": float(np.median(worth)),
+                    "value from the start": start,
+                    "reaches a goal": goal,
+                    "optimal in": share,
+                }
+            )
+        return pd.DataFrame(rows)
+
+
+def _spread(models: list[MDP]) -> float:
+    return spread(np.stack([flatten(model) for model in models]))
+
+
+def _measured(found: Trained, performances: np.ndarray) -> dict[str, float]:
+    """The share of the loss that is left, and how well the models plan."""
+    count = max(1, found.losses.shape[1] // 20)
+    first, last = (
+        np.median(found.losses[:, part])
+        for part in (slice(None, count), slice(-count, None))
+    )
+    low, middle, high = np.quantile(performances, (0, 0.5, 1))
+    return {
+        "loss": float(last),
+        "loss left": float(last / first) if first > 0 else 0.0,
+        "performance, lowest": low,
+        "performance": middle,
+        "performance, highest": high,
+    }

@@ -1,0 +1,186 @@
+"""A report: its numbers against what computes them alone, its page, its command."""
+
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pve
+from pve.cli import main
+from pve.report import analysis, page
+from pve.worlds.places import find_place
+
+SMALL = analysis.Effort(pairs=6, widths=2, policies=100, steps=40, runs=2, ranks=(1, 3))
+MAP = """
+#######
+#  #<G#
+#     #
+#######
+"""
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A report on a small map, trained for a moment, and its folder."""
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "a<b.txt").write_text(MAP.replace("<", " "), encoding="utf-8")
+    place = find_place(f"map:{folder / 'a<b.txt'}", 0.9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analysis, "effort_for", lambda _: SMALL)
+        found = analysis.analyse(place, 3, progress=False)
+    return found, page.write_report(found, folder / "out", "pve report a<b.txt")
+
+
+def test_the_optimum_is_the_worlds(written):
+    found, paths = written
+    value, plan = pve.policy_iteration(found.place.mdp)
+    states = pd.read_csv(paths[1])
+    np.testing.assert_allclose(states["value"], value)
+    np.testing.assert_array_equal(states["action"], plan.argmax(-1))
+    best = found.plans.set_index("plan").loc["optimal"]
+    assert best["mean value"] == pytest.approx(value.mean())
+    assert best["optimal in"] == 1
+    assert best["reaches a goal"] == pytest.approx(1)
+
+
+def test_tables_have_a_row_for_each_question(written):
+    found, _ = written
+    assert len(found.pairs) == SMALL.pairs
+    assert found.pairs["reward to"].notna().sum() == SMALL.widths
+    assert list(found.orders["order"]) == [k for k in analysis.ORDERS for _ in range(2)]
+    assert list(found.orders["steps"]) == [10, 40] * len(analysis.ORDERS)
+    assert len(found.ranks) == 2 * 2 * len(SMALL.ranks)
+    assert (found.ranks["performance, lowest"] <= found.ranks["performance"]).all()
+    assert (found.pairs["reward from"].dropna() < 0).all()
+
+
+def test_csv_hold_all_numbers(written):
+    found, paths = written
+    for path in paths[1:-1]:
+        table = pd.read_csv(path)
+        expected = getattr(found, path.stem)
+        number = expected.select_dtypes("number").columns
+        np.testing.assert_allclose(table[number], expected[number])
+
+
+def test_the_page_needs_nothing_else(written):
+    text = written[1][0].read_text(encoding="utf-8")
+    assert "a&lt;b.txt" in text
+    assert "a<b.txt" not in text
+    assert "<script" not in text
+    sources = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert len(sources) == 3
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert text.count("<img") == len(re.findall(r'<img [^>]*alt="[^"]+"', text))
+    assert "Seed 3; 2 runs" in text
+
+
+def test_a_report_is_the_same_again(written):
+    found, _ = written
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analysis, "effort_for", lambda _: SMALL)
+        again = analysis.analyse(found.place, 3, progress=False)
+    for name in ("states", "plans", "pairs", "orders", "ranks"):
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(again, name))
+
+
+def test_legal_actions_are_kept_to():
+    """In state 1 action 1 is not legal: it is no pair, and no plan takes it."""
+    reward = np.array([[0.0, 1.0], [2.0, -np.inf], [0.5, 0.0]])
+    random = np.random.default_rng(0)
+    env = pve.MDP(reward, random.dirichlet(np.ones(3), (3, 2)), 0.8)
+    place = find_place("four-rooms")
+    place = type(place)("mine", env, None, None, (), np.arange(0), {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analysis, "effort_for", lambda _: SMALL)
+        found = analysis.analyse(place, 0, progress=False)
+    assert found.world["pairs of a state and a legal action"] == 5
+    assert ("1", "1") not in set(
+        zip(found.pairs["state"], found.pairs["action"], strict=True)
+    )
+    assert np.isfinite(found.plans["mean value"]).all()
+    assert "<img" in page.compose(found, "by hand")
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "said"),
+    [([0, 0], "Only the world itself: in all 2"), ([0, 3], "in 1 of 2 pairs .* up to 3")],
+)
+def test_what_is_said_of_the_class(dimensions, said):
+    pairs = pd.DataFrame({"dimension": dimensions, "staying": [np.nan, 1e-4]})
+    assert re.search(said, page.class_sentence(pairs))
+    assert "1.0e-04" in page.class_sentence(pairs)
+
+
+def test_what_is_said_of_the_spread():
+    rows = [(1, 10, 0.5), (1, 40, 0.1), (math.inf, 10, 0.31), (math.inf, 40, 0.3)]
+    orders = pd.DataFrame(rows, columns=["order", "steps", "spread kept"])
+    said = page.spread_sentence(orders)
+    assert said.endswith("order 1 10% (still moving), order ∞ 30%.")
+
+
+def test_what_is_said_of_ranks():
+    rows = [
+        (kind, rank, steps, value)
+        for kind, values in (("deterministic", (0.5, 0.95)), ("stochastic", (0.7, 0.6)))
+        for rank in (2, 4)
+        for steps, value in zip((10, 40), values, strict=True)
+    ]
+    ranks = pd.DataFrame(rows, columns=["policies", "rank", "steps", "performance"])
+    said = page.rank_sentence(ranks)
+    assert "rank 2 with deterministic policies, none of these ranks with stochastic" in said
+    assert "In 2 of 4 cases more training made the median plan worse" in said
+    ranks["performance"] = np.nan
+    assert page.rank_sentence(ranks).startswith("All policies are worth the same")
+
+
+def test_effort_falls_with_size():
+    rooms = pve.four_rooms().mdp
+    large = pve.MDP(np.zeros((400, 4)), np.full((400, 4, 400), 1 / 400), 0.9)
+    few, many = analysis.effort_for(large), analysis.effort_for(rooms)
+    assert few.steps < many.steps
+    assert few.pairs < many.pairs
+    assert few.ranks[-1] <= 400
+
+
+def test_a_world_too_large_is_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(analysis, "LARGEST", 1000)
+    assert main(["report", "four-rooms", "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "104 states and 4 actions: a model is 43,264 numbers" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "environment is 'nowhere'"),
+        (["four-rooms", "--seed", "x"], "seed is 'x'"),
+        (["four-rooms", "--discount", "1"], "discount is 1"),
+        (["four-rooms", "--out", ""], "--out is ''"),
+    ],
+)
+def test_bad_words_are_refused_before_any_work(words, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_a_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(analysis, "effort_for", lambda _: SMALL)
+    (tmp_path / "cave.txt").write_text(MAP.replace("<", " "), encoding="utf-8")
+    out = tmp_path / "out"
+    words = ["report", f"map:{tmp_path / 'cave.txt'}?slip=0.1", "--out", str(out)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out.split()
+    assert str(out / "index.html") in printed
+    assert {p.name for p in out.iterdir()} == {
+        *(
+            f"{name}.csv"
+            for name in ("states", "plans", "pairs", "orders", "ranks", "world")
+        ),
+        "index.html",
+    }
