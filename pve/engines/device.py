@@ -61,8 +61,14 @@ class Device:
         """How it rounds: the number of lanes and the kind of device.
 
         Raises:
-          ValueError: that many lanes do not fit the device's memory.
+          ValueError: the experiment's runs do not go side by side, or that many lanes do
+            not fit the device's memory.
         """
+        if plan.module.ONE_PROGRAM is None:
+            raise ValueError(
+                f"engine is 'device'; legal for {plan.experiment} are 'local' and 'ray': "
+                "each of its runs has its program to itself"
+            )
         return in_lanes(self.width(plan), self.device.device_kind)
 
     def width(self, plan: Plan) -> int:

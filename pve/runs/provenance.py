@@ -48,7 +48,8 @@ LINEAGE: dict[str, tuple[str, ...]] = {
     # capacity
     "f30f22d5ce2e3a84": ("f06fe6851eef3df8",),
     "f06fe6851eef3df8": _MODULES,
-    # MuZero's study
+    # muzero; the exact measures with one thread of linear algebra, as all engines have it
+    "dff981ea35e35ffc": ("9fb6b2af0a3786d7",),
     "9fb6b2af0a3786d7": ("dea8c310de459059",),
     "dea8c310de459059": _MODULES_MUZERO,
 }
