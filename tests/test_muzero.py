@@ -319,8 +319,8 @@ def test_an_agent_lives_phase_by_phase_as_in_one_go():
         assert int(agent.phase) == number
         agent, phase = muzero.live(agent, key, world, past, TINY)
         agent = jax.tree.map(np.asarray, agent)
-        for found, expected in zip(jax.tree.leaves(phase), jax.tree.leaves(whole)):
-            np.testing.assert_array_equal(found, expected[number])
+        expected = jax.tree.map(lambda leaves: leaves[number], whole)  # noqa: B023
+        jax.tree.map(np.testing.assert_array_equal, phase, expected)
     filled = np.asarray(agent.ring[0]).reshape(TINY.slots, -1)
     assert filled.any(1).all()  # three phases fill both slots
 

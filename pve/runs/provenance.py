@@ -14,6 +14,7 @@ import ast
 import functools
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -151,6 +152,8 @@ def _defined(statement: ast.stmt) -> Iterator[str]:
 
 
 def _file(module: str) -> Path:
+    if module.partition(".")[0] != "pve":  # an experiment of one's own
+        return Path(getattr(sys.modules.get(module), "__file__", None) or module)
     path = PACKAGE.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
