@@ -30,15 +30,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import xarray as xr
 
 from pve.training.loop import State
 from pve.training.problem import Problem
-
-Some = TypeVar("Some", bound="ExperimentSettings")
 
 
 class ExperimentSettings:
@@ -65,7 +63,7 @@ class ExperimentSettings:
         """The training steps of a run."""
         raise NotImplementedError
 
-    def changed(self: Some, given: dict[str, Any]) -> Some:
+    def changed(self, given: dict[str, Any]) -> Self:
         """The same settings but for some fields, as a command gives them."""
         return dataclasses.replace(self, **given)  # type: ignore[type-var]
 

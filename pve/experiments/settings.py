@@ -25,7 +25,6 @@ from pve.training.problem import Recipe
 
 MOST_RUNS = 100_000  # of each kind; more is a slip of the finger
 
-
 SHARED_OPTIONS = (  # on the command line
     Option("runs", parse_integer, "N", "runs of each kind"),
     Option("steps", parse_integer, "N", "of training"),

@@ -34,7 +34,7 @@ def agents_errors(results: xr.Dataset) -> Figure:
         ax.set(title=title, yscale="log")
         ax.set_xticks(range(len(KINDS)), list(KINDS), rotation=45)
     axes[0].set_ylabel("RMS error over states (value)")
-    for arm in results.arm.values:
+    for arm in _arms(results):
         axes[0].plot([], [], "o", color=COLORS[arm], label=LABELS[arm])
     axes[0].legend(loc="best", fontsize=9)
     return sign(figure, agents_source(results))
@@ -44,7 +44,7 @@ def agents_errors(results: xr.Dataset) -> Figure:
 def agents_learning(results: xr.Dataset) -> Figure:
     """The acting policies' values phase by phase, and those of plans in the last models."""
     figure, (ax, pairs) = style.new_figure(1, 2, figsize=(8, 3.6), width_ratios=[1.4, 1])
-    for arm in results.arm.values:
+    for arm in _arms(results):
         runs = results.behaviour.sel(arm=arm).dropna("run")
         looks = {"color": COLORS[arm], "label": LABELS[arm]}
         drawing.draw_runs(1 + np.arange(runs.sizes["phase"]), runs, ax, **looks)
@@ -68,10 +68,15 @@ def _draw_pairs(measures: Sequence[xr.DataArray], ax: Any) -> None:
         if found.sizes["arm"] > 1:
             pairs = [found.sel(arm=arm).values for arm in ends]
             ax.plot([*ends.values()], pairs, color=style.GREY, lw=0.6, zorder=1)
-        for arm in found.arm.values:
+        for arm in _arms(found):
             at, values = ends[arm], found.sel(arm=arm).dropna("run").values
             ax.plot(np.full(len(values), at), values, "o", ms=4, color=COLORS[arm])
             ax.plot(at, np.median(values), "_", ms=16, mew=2.5, color=COLORS[arm])
+
+
+def _arms(found: xr.Dataset | xr.DataArray) -> list[str]:
+    """The arms that there are, plain first."""
+    return [arm for arm in COLORS if arm in found.arm.values]
 
 
 def agents_source(results: xr.Dataset) -> str:
