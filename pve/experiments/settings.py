@@ -38,7 +38,7 @@ SHARED_OPTIONS = (  # on the command line
 
 @dataclasses.dataclass(frozen=True)
 class Config(ExperimentSettings):
-    """What both experiments share.
+    """What their settings share.
 
     Attributes:
       runs: independent runs of each kind, N, from 1 to `MOST_RUNS`.
