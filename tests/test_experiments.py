@@ -24,8 +24,8 @@ from pve.runs.folders import numerical_code
 
 HOLDS = (
     "NAME", "QUESTION", "DIMENSIONS", "COMPUTE", "ONE_PROGRAM", "COMPARED", "AXES",
-    "MEANINGS", "OPTIONS", "FIGURES", "preset", "fitted", "check_world", "tasks", "prepare",
-    "run_bytes", "model_of",
+    "MEANINGS", "OPTIONS", "FIGURES", "COLORS", "preset", "fitted", "check_world", "tasks",
+    "prepare", "run_bytes", "model_of",
 )  # fmt: skip
 
 
@@ -61,6 +61,7 @@ def test_every_experiment_says_all_that_is_asked_of_it():
         settings = module.preset("smoke")
         names = [option.name for option in module.OPTIONS]
         assert all(hasattr(settings, name) for name in names)
+        assert module.ONE_PROGRAM is None or module.applications(settings) >= 1
         (first, *_) = module.tasks(settings)
         assert tuple(name for name, _ in first.coordinates) == module.DIMENSIONS
         assert set(module.AXES) | set(module.DIMENSIONS) - {"run"} <= set(module.MEANINGS)

@@ -35,6 +35,7 @@ OPTIONS = (
     Option("steps", parse_integer, "N", "of a walk"),
 )
 FIGURES = __name__
+COLORS = {1: "#0072B2", 3: "#D55E00"}
 PIECE = 5
 
 
@@ -120,5 +121,8 @@ def model_of(arrays, discount):
 def draw(results, data_dir):
     del data_dir
     figure, ax = style.new_figure()
-    ax.plot(results.step, results.place.isel(stride=0).transpose("step", "run"))
+    for stride, color in COLORS.items():
+        if stride in results.stride.values:
+            walks = results.place.sel(stride=stride).transpose("step", "run")
+            ax.plot(results.step, walks, color=color)
     return {"walks": figure}

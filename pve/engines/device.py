@@ -333,8 +333,7 @@ def lane_bytes(plan: Plan) -> int:
     pairs = states * plan.env.num_actions
     data = settings.policies * (pairs + 2 * states)
     parameters = pairs * (1 + 2 * states)
-    orders = [order for order in getattr(settings, "orders", ()) if order < np.inf]
     padded = LARGEST if states <= LARGEST else states
-    iterates = 2 * max(orders, default=1) * settings.batch * padded
+    iterates = 2 * plan.module.applications(settings) * settings.batch * padded
     outer = settings.batch * (pairs + padded**2)
     return 4 * (data + 8 * parameters + iterates + outer)

@@ -7,14 +7,16 @@ A module of an experiment holds
 - ``COMPUTE``, the full name of what takes a run to its end: ``pve.runs.attempt.compute``
   for a `Job`, ``pve.runs.pieces.compute`` for a `PiecewiseJob`;
 - ``ONE_PROGRAM``, the dimensions in which runs must agree to be trained side by side by
-  one program, or None if a run has its program to itself;
+  one program, or None if a run has its program to itself; where they do, also
+  ``applications(settings)``, how often a loss applies the Bellman operator at most;
 - ``COMPARED``, the dimension along which models are told apart when their distances are
   measured, or None if they are not;
 - ``AXES``, the dimensions of the arrays that are stored of a model;
 - ``MEANINGS``, what its coordinates, measures and stored arrays mean, those aside that
   all experiments share (`pve.runs.meanings`);
 - ``OPTIONS``, its settings that the command line may change;
-- ``FIGURES``, the module whose ``draw`` makes its figures;
+- ``FIGURES``, the module whose ``draw`` makes its figures, and ``COLORS``, those of a
+  coordinate's values in them;
 - ``preset(name)``, its settings; ``fitted(settings, num_states)``, the same for a world of
   another size; ``check_world(settings, env)``, which raises a ``ValueError`` unless they
   fit a world;

@@ -59,6 +59,7 @@ OPTIONS = (
     *SHARED_OPTIONS,
 )
 FIGURES = "pve.figures.capacity"
+COLORS = {"deterministic": "#0072B2", "stochastic": "#D55E00"}
 # What was published: mean true values of the plans with their standard errors over ten
 # seeds, read off the figure in the authors' notebook; NaN where no error can be read.
 PUBLISHED = {
@@ -100,6 +101,12 @@ def tasks(config: CapacityConfig) -> list[Task]:
         for mode in config.modes
         for rank in sorted(config.ranks, reverse=True)
     ]
+
+
+def applications(config: CapacityConfig) -> int:
+    """One: the proper loss applies the operator once."""
+    del config
+    return 1
 
 
 def prepare(config: CapacityConfig, seed: int, env: MDP, task: Task) -> Job:

@@ -52,6 +52,14 @@ PUBLISHED = {
     math.inf: (2.21, 0.22),
 }
 FIGURES = "pve.figures.diameter"
+COLORS = {  # of the published orders
+    1: "#0072B2",
+    30: "#56B4E9",
+    40: "#009E73",
+    50: "#E69F00",
+    60: "#CC79A7",
+    math.inf: "#D55E00",
+}
 
 
 def preset(name: str) -> DiameterConfig:
@@ -78,6 +86,11 @@ def tasks(config: DiameterConfig) -> list[Task]:
         for order in orders
         for run in range(config.runs)
     ]
+
+
+def applications(config: DiameterConfig) -> int:
+    """The largest finite order; a loss of order ∞ applies the operator once."""
+    return int(max((order for order in config.orders if order < math.inf), default=1))
 
 
 def _weight(order: int | float) -> int:

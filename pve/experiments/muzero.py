@@ -76,6 +76,7 @@ OPTIONS = (
     Option("learning_rate", parse_number, "X", "Adam's, > 0"),
 )
 FIGURES = "pve.figures.muzero"
+COLORS = {"plain": "#0072B2", "past": "#D55E00"}
 OVERHEAD = 32_000  # bytes that the files of a run take beside their numbers
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from pve.experiments.muzero import COLORS
 from pve.figures import drawing, style
 from pve.figures.captions import sign
 from pve.muzero.study import KINDS, by_kind
 
 LABELS = {"plain": "plain", "past": "with past policies"}
-COLORS = {"plain": "#0072B2", "past": "#D55E00"}
 ERRORS = {
     "along_error": "$k$ moves, along actions",
     "k_error": "$k$ moves, inside",
