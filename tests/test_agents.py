@@ -289,6 +289,7 @@ def test_forecast_is_what_will_lie_on_the_disk(finished, tmp_path):
         (["--steps", "26"], "legal are multiples of refresh = 25"),
         (["--phases", "0"], "phases is 0; legal"),
         (["--runs", "many"], "legal are integers"),
+        (["--runs", "1000000"], "runs is 1000000; legal are 1 … 100000"),
         (["--learning-rate", "fast"], "legal are numbers"),
         (["--engine", "device"], "engine is 'device'; legal for muzero are 'local'"),
         (["--policies", "5"], "--policies"),

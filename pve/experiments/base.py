@@ -37,8 +37,18 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import xarray as xr
 
+from pve.checks import check_positive_integer
 from pve.training.loop import State
 from pve.training.problem import Problem
+
+MOST_RUNS = 100_000  # of each kind; more is a slip of the finger
+
+
+def check_runs(runs: int) -> int:
+    """Return a number of runs; raise a ``ValueError`` unless it is in 1 … 100,000."""
+    if check_positive_integer("runs", runs) > MOST_RUNS:
+        raise ValueError(f"runs is {runs}; legal are 1 … {MOST_RUNS}")
+    return runs
 
 
 class ExperimentSettings:

@@ -26,7 +26,13 @@ from pve.checks import (
     parse_integer,
     parse_number,
 )
-from pve.experiments.base import ExperimentSettings, Option, PiecewiseJob, Task
+from pve.experiments.base import (
+    ExperimentSettings,
+    Option,
+    PiecewiseJob,
+    Task,
+    check_runs,
+)
 from pve.keys import stream
 from pve.mdp.core import MDP
 from pve.muzero.agent import ARMS, Agent, Settings, Trace, begin, live
@@ -97,6 +103,7 @@ class MuZeroConfig(Settings, ExperimentSettings):
     def __post_init__(self) -> None:
         check = functools.partial(check_one_of, "arm", legal=tuple(ARMS))
         object.__setattr__(self, "arms", check_distinct("arms", self.arms, check))
+        check_runs(self.runs)
         super().__post_init__()
 
     @property

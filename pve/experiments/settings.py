@@ -20,10 +20,8 @@ from pve.checks import (
     parse_integer,
     parse_number,
 )
-from pve.experiments.base import ExperimentSettings, Option
+from pve.experiments.base import ExperimentSettings, Option, check_runs
 from pve.training.problem import Recipe
-
-MOST_RUNS = 100_000  # of each kind; more is a slip of the finger
 
 SHARED_OPTIONS = (  # on the command line
     Option("runs", parse_integer, "N", "runs of each kind"),
@@ -41,7 +39,7 @@ class Config(ExperimentSettings):
     """What their settings share.
 
     Attributes:
-      runs: independent runs of each kind, N, from 1 to `MOST_RUNS`.
+      runs: independent runs of each kind, N, from 1 to 100,000.
       steps: of training, ≥ 1.
       batch: pairs of policy and value in a batch.
       policies: a run's data: how many policies.
@@ -65,8 +63,7 @@ class Config(ExperimentSettings):
     def __post_init__(self) -> None:
         for name in ("runs", "policies", "every", "log_every"):
             check_positive_integer(name, getattr(self, name))
-        if self.runs > MOST_RUNS:
-            raise ValueError(f"runs is {self.runs}; legal are 1 … {MOST_RUNS}")
+        check_runs(self.runs)
         self.recipe  # noqa: B018 (checks the rest)
         if self.steps % self.every:
             raise ValueError(
