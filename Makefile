@@ -23,9 +23,9 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3
 # The library's own tests, which need nothing of the book, and what they need.
 NEWEST := .venv-newest
 LIBRARY_NEEDS := beartype pytest pytest-xdist hypothesis scikit-learn
-LIBRARY_TESTS := $(patsubst %,tests/test_%.py,baselines bellman configs device \
-	environments geometry gridworld losses measures mdp models planning policies power \
-	provenance results runner shapes store summary theory training)
+LIBRARY_TESTS := $(patsubst %,tests/test_%.py,agents baselines bellman configs device \
+	environments experiments geometry gridworld losses measures mdp models muzero planning \
+	policies power provenance results runner shapes store summary theory training)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -248,6 +248,14 @@ def parse_integer(text: str) -> int:
         raise ValueError(f"{text!r}; legal are integers") from None
 
 
+def parse_number(text: str) -> float:
+    """The number that a word names; raises a ``ValueError`` that says what is legal."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r}; legal are numbers") from None
+
+
 KINDS = ("deterministic", "stochastic", "mixed")
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import io
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
-from pve.checks import check_positive_number, check_preset, check_seed, parse_integer
+from pve.checks import check_positive_number, check_seed, parse_integer
 from pve.defaults import check_devices, settle_jax
 from pve.experiments import EXPERIMENTS, find_experiment
-from pve.experiments.settings import Config
+from pve.experiments.base import ExperimentSettings
 from pve.threads import settle_threads
 from pve.worlds.by_name import make_environment, with_discount
 
@@ -65,23 +62,12 @@ def _parser() -> argparse.ArgumentParser:
         )
         for option in experiment.OPTIONS:
             command.add_argument(
-                f"--{option.name}",
-                nargs="+",
+                f"--{option.name.replace('_', '-')}",
+                nargs="+" if option.many else None,
                 type=_argument(option.parse),
                 metavar=option.metavar,
                 help=option.help,
             )
-        command.add_argument("--runs", type=integer, metavar="N", help="runs of each kind")
-        command.add_argument("--steps", type=integer, metavar="N", help="of training")
-        command.add_argument("--batch", type=integer, metavar="N", help="pairs in a batch")
-        command.add_argument(
-            "--policies", type=integer, metavar="N", help="policies in a run's data"
-        )
-        command.add_argument("--learning-rate", type=float, metavar="X", help="Adam's, > 0")
-        command.add_argument("--decay", help="of the learning rate: constant or cosine")
-        command.add_argument(
-            "--every", type=integer, metavar="N", help="steps between two snapshots"
-        )
         command.add_argument(
             "--env",
             help="four-rooms (default), gymnasium:NAME, map:FILE or npz:FILE, and options "
@@ -135,18 +121,6 @@ def _parser() -> argparse.ArgumentParser:
                 metavar="RUN",
                 help="train these runs again and compare, such as diameter/order=30/run=7",
             )
-    muzero = commands.add_parser(
-        "muzero",
-        help="train latent-model agents on Four Rooms",
-        description="Train latent-model agents on Four Rooms, plainly and with values of "
-        "past policies, and write all measures to a file.",
-    )
-    muzero.add_argument("file", metavar="OUT.nc", help="the file to write")
-    muzero.add_argument("--preset", default="quick", help="as of the experiments")
-    muzero.add_argument("--seed", default="0", help="an integer ≥ 0 (0)")
-    muzero.add_argument(
-        "--runs", type=integer, metavar="N", help="agents, instead of the preset's"
-    )
     report = commands.add_parser(
         "report",
         help="what value equivalence says of one world, as a page and tables",
@@ -167,31 +141,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(arguments: argparse.Namespace) -> Config:
+def _settings(arguments: argparse.Namespace) -> ExperimentSettings:
     experiment = find_experiment(arguments.command)
     settings = experiment.preset(arguments.preset)
-    names = {field.name for field in dataclasses.fields(settings)}
+    words = vars(arguments)
     given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in vars(arguments).items()
-        if name in names and value is not None
+        name: tuple(words[name]) if many else words[name]
+        for name, _, _, _, many in experiment.OPTIONS
+        if words[name] is not None
     }
+    if arguments.env is not None:
+        given["env"] = arguments.env
     if arguments.discount is not None:
         given["env"] = with_discount(given.get("env", settings.env), arguments.discount)
     if "env" in given:
         num_states = make_environment(given["env"]).num_states
         settings = experiment.fitted(settings, num_states)
-    if "steps" in given and "every" not in given:
-        # A shorter or odd number of steps keeps about as many snapshots.
-        given["every"] = _divisor(arguments.steps, settings.every)
-    every = given.get("every", settings.every)
-    if isinstance(every, int) and every > 0 and every % settings.log_every:
-        given["log_every"] = math.gcd(every, settings.log_every)
-    return dataclasses.replace(settings, **given)
-
-
-def _divisor(steps: int, at_most: int) -> int:
-    return max((d for d in range(1, at_most + 1) if steps % d == 0), default=1)
+    return settings.changed(given)
 
 
 def _seed(text: str) -> int:
@@ -208,7 +174,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from pve.engines.dispatch import find_engine, plan_for, run_experiment
 
     settle_threads()
-    engine = find_engine(arguments.engine, address=arguments.address, lanes=arguments.lanes)
+    engine = find_engine(
+        arguments.engine,
+        arguments.command,
+        address=arguments.address,
+        lanes=arguments.lanes,
+    )
     if arguments.minutes is not None:
         check_positive_number("minutes", arguments.minutes)
     seed, settings = _seed(arguments.seed), _settings(arguments)
@@ -308,23 +279,6 @@ def _verify(arguments: argparse.Namespace) -> int:
     return EXIT_FAILED if problems else 0
 
 
-def _muzero(arguments: argparse.Namespace) -> int:
-    from pve.muzero.agent import PRESETS
-    from pve.muzero.study import run
-    from pve.runs.meanings import described
-    from pve.runs.store import make_folder, write_dataset
-
-    seed, out = _seed(arguments.seed), Path(arguments.file)
-    settings = PRESETS[check_preset(arguments.preset)]
-    if arguments.runs is not None:
-        settings = dataclasses.replace(settings, runs=arguments.runs)
-    make_folder(out.absolute().parent)
-    measures = run(seed, settings)
-    write_dataset(out, described(measures))
-    print(f"{out}: {settings.runs} runs, {measures.attrs['seconds']:.0f} s")
-    return 0
-
-
 def _report(arguments: argparse.Namespace) -> int:
     import matplotlib as mpl
 
@@ -357,23 +311,15 @@ def _bench(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {
-    **dict.fromkeys(EXPERIMENTS, _run),
+COMMANDS = {  # beside those of the experiments
     "figures": _figures,
     "summary": _summary,
     "status": _status,
     "verify": _verify,
-    "muzero": _muzero,
     "report": _report,
     "bench": _bench,
 }
-COMPUTING = (
-    "figures",
-    "summary",
-    "muzero",
-    "report",
-    "bench",
-)  # without an engine, which checks
+COMPUTING = ("figures", "summary", "report", "bench")  # without an engine, which checks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -389,7 +335,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError("--out is ''; legal is the name of a folder")
         if arguments.command in COMPUTING:
             check_devices()
-        return COMMANDS[arguments.command](arguments)
+        return COMMANDS.get(arguments.command, _run)(arguments)
     except (ValueError, TypeError, OSError) as error:
         print(f"pve {arguments.command}: {error}", file=sys.stderr)
         return EXIT_USAGE

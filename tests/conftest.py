@@ -37,6 +37,7 @@ FIRST = (
     "test_quick",
     "test_command_line",
     "test_muzero",
+    "test_agents",
     "test_pages",
     "test_papermill",
     "test_baselines",

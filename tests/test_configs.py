@@ -102,7 +102,9 @@ def test_unknown_presets_and_experiments():
     for module in EXPERIMENTS.values():
         with pytest.raises(ValueError, match="'fast'; legal are 'smoke', 'quick', "):
             module.preset("fast")
-    with pytest.raises(ValueError, match="'size'; legal are 'diameter', 'capacity'"):
+    with pytest.raises(
+        ValueError, match="'size'; legal are 'diameter', 'capacity', 'muzero'"
+    ):
         find_experiment("size")
 
 

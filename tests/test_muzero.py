@@ -1,13 +1,11 @@
 """The statements about unrolled losses, and the agent against slow and obvious oracles."""
 
 import itertools
-import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import (
@@ -22,10 +20,7 @@ from oracles import (
 
 import pve
 from pve import muzero
-from pve.cli import main
-from pve.runs import store
 
-SHIPPED = ROOT / "book" / "data" / "muzero-standard.nc"
 TINY = muzero.Settings(
     runs=1, phases=3, steps=4, latent=4, slots=2, actors=8, length=6, batch=8, refresh=2
 )
@@ -315,6 +310,21 @@ def test_arms_part_when_there_is_a_past_and_longer_runs_begin_alike():
     assert np.allclose(np.asarray(added.policy).sum(-1), 1, atol=1e-5)
 
 
+def test_an_agent_lives_phase_by_phase_as_in_one_go():
+    """A state between two phases, put away and taken up again, is where the agent stood."""
+    world, key, past = single(random_mdp(0, 5, 2)), jax.random.key(3), jnp.float32(1)
+    whole = muzero.train(key, world, past, TINY)
+    agent = muzero.begin(key, world, TINY)
+    for number in range(TINY.phases):
+        assert int(agent.phase) == number
+        agent, phase = muzero.live(agent, key, world, past, TINY)
+        agent = jax.tree.map(np.asarray, agent)
+        expected = jax.tree.map(lambda leaves: leaves[number], whole)  # noqa: B023
+        jax.tree.map(np.testing.assert_array_equal, phase, expected)
+    filled = np.asarray(agent.ring[0]).reshape(TINY.slots, -1)
+    assert filled.any(1).all()  # three phases fill both slots
+
+
 def test_agent_learns_a_tiny_world():
     # Two states; action 1 changes them, and only staying in state 1 pays.
     move = [[[1, 0], [0, 1]], [[0, 1], [1, 0]]]
@@ -330,58 +340,7 @@ def test_agent_learns_a_tiny_world():
     assert np.array_equal(muzero.planned_policy(model, 5).argmax(-1), [1, 0])
 
 
-def test_command_writes_what_the_book_reads(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(muzero.PRESETS, "smoke", TINY)
-    out = tmp_path / "folder" / "summary.nc"
-    assert main(["muzero", str(out), "--preset", "smoke", "--seed", "5"]) == 0
-    found = muzero.load(out)
-    assert muzero.settings_of(found) == TINY
-    assert found.attrs["seed"] == 5
-    assert json.loads(found.attrs["versions"])["jax"] == jax.__version__
-    assert list(found.arm.values) == list(muzero.ARMS)
-    assert np.isfinite(found.k_error).all()
-    again = muzero.load_or_run(out, 5, TINY)  # nothing is trained twice
-    assert again.identical(found)
-    assert main(["muzero", str(out), "--seed", "-1"]) == 2
-    assert "legal" in capsys.readouterr().err
-
-
 def test_settings_are_checked():
     for wrong in ({"steps": 26}, {"length": 3}, {"runs": 0}, {"trace": 2.0}):
         with pytest.raises(ValueError, match="legal"):
             muzero.Settings(**({"runs": 1, "phases": 1, "steps": 25} | wrong))
-
-
-# The shipped summary -----------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def shipped():
-    return muzero.load(SHIPPED)
-
-
-def test_shipped_summary_is_whole(shipped):
-    settings = muzero.settings_of(shipped)
-    assert settings == muzero.PRESETS["standard"]
-    assert shipped.sizes["run"] == 10
-    assert {"seed", "code", "versions", "machine", "seconds"} <= set(shipped.attrs)
-    assert all(np.isfinite(shipped[name]).all() for name in shipped.data_vars)
-    assert SHIPPED.stat().st_size < 300_000
-
-
-def test_shipped_summary_is_repeated_by_training_again(shipped):
-    # The first phase at the shipped size, of one run: elsewhere the last bits differ.
-    settings = muzero.settings_of(shipped)
-    first = muzero.Settings(**(settings.__dict__ | {"phases": 1}))
-    env, key = single(pve.four_rooms().mdp), muzero.study.run_key(shipped.attrs["seed"], 7)
-    trace = muzero.train(key, env, jnp.float32(1), first)
-    total = np.asarray(trace.reward_loss + settings.value_weight * trace.value_loss)
-    stored = shipped.first_losses.sel(arm="with past policies").isel(run=7)
-    np.testing.assert_allclose(total[0, : len(stored)], stored, rtol=1e-3)
-
-
-def test_damaged_summary_is_refused(tmp_path):
-    path = tmp_path / "damaged.nc"
-    path.write_bytes(SHIPPED.read_bytes()[:1000])
-    with pytest.raises(store.CorruptFile):
-        muzero.load(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import NamedTuple
 
-from pve.experiments.settings import Config
+from pve.experiments.base import ExperimentSettings
 from pve.runs.plan import Plan, make_plan
 
 
@@ -37,7 +37,7 @@ def in_bytes(number: float) -> str:
     return f"{number:.0f} bytes"
 
 
-def total_cost(experiment: str, settings: Config) -> Forecast:
+def total_cost(experiment: str, settings: ExperimentSettings) -> Forecast:
     """What an experiment amounts to from nothing: all its runs are due."""
     plan = make_plan(experiment, settings, 0, ".")
     return Forecast(len(plan.tasks), 0, plan.bytes(list(plan.tasks)))

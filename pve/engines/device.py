@@ -61,8 +61,14 @@ class Device:
         """How it rounds: the number of lanes and the kind of device.
 
         Raises:
-          ValueError: that many lanes do not fit the device's memory.
+          ValueError: the experiment's runs do not go side by side, or that many lanes do
+            not fit the device's memory.
         """
+        if plan.module.ONE_PROGRAM is None:
+            raise ValueError(
+                f"engine is 'device'; legal for {plan.experiment} are 'local' and 'ray': "
+                "each of its runs has its program to itself"
+            )
         return in_lanes(self.width(plan), self.device.device_kind)
 
     def width(self, plan: Plan) -> int:
@@ -327,8 +333,7 @@ def lane_bytes(plan: Plan) -> int:
     pairs = states * plan.env.num_actions
     data = settings.policies * (pairs + 2 * states)
     parameters = pairs * (1 + 2 * states)
-    orders = [order for order in getattr(settings, "orders", ()) if order < np.inf]
     padded = LARGEST if states <= LARGEST else states
-    iterates = 2 * max(orders, default=1) * settings.batch * padded
+    iterates = 2 * plan.module.applications(settings) * settings.batch * padded
     outer = settings.batch * (pairs + padded**2)
     return 4 * (data + 8 * parameters + iterates + outer)

@@ -24,8 +24,8 @@ from pve.checks import check_one_of, check_positive_number
 from pve.defaults import check_devices
 from pve.engines.base import Engine
 from pve.engines.cost import check_disk
-from pve.experiments.base import Task
-from pve.experiments.settings import Config
+from pve.experiments import find_experiment
+from pve.experiments.base import ExperimentSettings, Task
 from pve.runs.attempt import End
 from pve.runs.folders import ONE_RUN_A_PROGRAM, lanes_of
 from pve.runs.plan import Plan, make_plan
@@ -60,6 +60,7 @@ class Report(NamedTuple):
 
 def find_engine(
     name: str = "auto",
+    experiment: str | None = None,
     *,
     address: str | None = None,
     lanes: int | None = None,
@@ -68,7 +69,8 @@ def find_engine(
 
     Args:
       name: ``"local"``, ``"device"``, ``"ray"``, or ``"auto"``: ``device`` where JAX sees
-        an accelerator, else ``local``.
+        an accelerator and the experiment's runs go side by side, else ``local``.
+      experiment: what it is for; None if its runs go side by side in one program.
       address: of a running Ray cluster, for ``ray`` alone.
       lanes: how many runs go side by side in one program, for ``device`` alone.
 
@@ -79,7 +81,8 @@ def find_engine(
     check_one_of("engine", name, ("auto", *ENGINES))
     check_devices()
     if name == "auto":
-        name = "device" if jax.default_backend() != "cpu" else "local"
+        alone = experiment and find_experiment(experiment).ONE_PROGRAM is None
+        name = "local" if alone or jax.default_backend() == "cpu" else "device"
     options: dict[str, Any] = {"address": address, "lanes": lanes}
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
@@ -94,7 +97,7 @@ def find_engine(
 
 def run_experiment(
     experiment: str,
-    settings: Config,
+    settings: ExperimentSettings,
     seed: int,
     data_dir: str | Path,
     *,
@@ -124,7 +127,7 @@ def run_experiment(
       KeyboardInterrupt: on Ctrl-C or SIGTERM, after the runs have written their
         checkpoints.
     """
-    who = find_engine(engine) if isinstance(engine, str) else engine
+    who = find_engine(engine, experiment) if isinstance(engine, str) else engine
     if minutes is not None:
         check_positive_number("minutes", minutes)
     plan = plan_for(who, experiment, settings, seed, data_dir)
@@ -132,7 +135,7 @@ def run_experiment(
     due = plan.due
     plan.folder.ask([task.name for task in plan.tasks])
     stop = stop or threading.Event()
-    bar = _Progress(experiment, settings.steps, due, shown=progress)
+    bar = _Progress(experiment, settings.run_steps, due, shown=progress)
     with bar, _interrupts_set(stop), _stopping_after(minutes, stop):
         who.compute(plan, due, bar, stop)
     return Report(
@@ -145,7 +148,11 @@ def run_experiment(
 
 
 def plan_for(
-    engine: Engine, experiment: str, settings: Config, seed: int, data_dir: str | Path
+    engine: Engine,
+    experiment: str,
+    settings: ExperimentSettings,
+    seed: int,
+    data_dir: str | Path,
 ) -> Plan:
     """The plan of an experiment for an engine, its folder claimed.
 

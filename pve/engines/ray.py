@@ -102,7 +102,7 @@ class Ray:
                         end = ray.get(reference)
                     except ray.exceptions.RayError as error:
                         end = End("failed", f"{type(error).__name__}: {error}")
-                    tell.advanced(task, plan.settings.steps)
+                    tell.advanced(task, plan.settings.run_steps)
                     tell.ended(task, end)
         finally:
             ray.shutdown()

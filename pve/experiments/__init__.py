@@ -7,10 +7,10 @@ adding one touches this list and nothing else.
 from types import ModuleType
 
 from pve.checks import check_one_of
-from pve.experiments import capacity, diameter
+from pve.experiments import capacity, diameter, muzero
 
 EXPERIMENTS: dict[str, ModuleType] = {
-    experiment.NAME: experiment for experiment in (diameter, capacity)
+    experiment.NAME: experiment for experiment in (diameter, capacity, muzero)
 }
 
 

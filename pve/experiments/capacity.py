@@ -21,7 +21,7 @@ from pve.checks import check_preset, check_rank, parse_integer
 from pve.equivalence.models import LowRankModel
 from pve.equivalence.policies import improvement_policies
 from pve.experiments.base import Job, Option, Task
-from pve.experiments.settings import CAPACITY, CapacityConfig
+from pve.experiments.settings import CAPACITY, SHARED_OPTIONS, CapacityConfig
 from pve.keys import stream
 from pve.mdp.core import MDP
 from pve.mdp.planning import performance
@@ -32,13 +32,34 @@ from pve.training.problem import Data, Problem, make_data
 NAME = "capacity"
 QUESTION = "how well do models of limited rank plan?"
 DIMENSIONS = ("mode", "rank", "run")
+COMPUTE = "pve.runs.attempt.compute"
 ONE_PROGRAM = ("rank",)
 COMPARED = None
+AXES = {
+    "reward": ("state", "action"),
+    "leave": ("action", "latent", "state"),
+    "arrive": ("next_state", "action", "latent"),
+}
+MEANINGS = {
+    "mode": "kind of the policies trained on",
+    "rank": "rank of the model's transition matrices",
+    "reward": "reward of the model, state by action",
+    "leave": "probability of the latent state given the state, by action, in the model",
+    "arrive": "probability of the next state given the latent one, by action, in the model",
+}
 OPTIONS = (
-    Option("modes", str, "MODE", "det and stoch"),
-    Option("ranks", parse_integer, "D", "1 … S (the preset's are shares of S = 104)"),
+    Option("modes", str, "MODE", "det and stoch", many=True),
+    Option(
+        "ranks",
+        parse_integer,
+        "D",
+        "1 … S (the preset's are shares of S = 104)",
+        many=True,
+    ),
+    *SHARED_OPTIONS,
 )
 FIGURES = "pve.figures.capacity"
+COLORS = {"deterministic": "#0072B2", "stochastic": "#D55E00"}
 # What was published: mean true values of the plans with their standard errors over ten
 # seeds, read off the figure in the authors' notebook; NaN where no error can be read.
 PUBLISHED = {
@@ -66,6 +87,12 @@ def fitted(config: CapacityConfig, num_states: int) -> CapacityConfig:
     return dataclasses.replace(config, ranks=tuple(sorted(shares)))
 
 
+def check_world(config: CapacityConfig, env: MDP) -> None:
+    """Raise a ``ValueError`` unless no rank exceeds the number of states."""
+    for rank in config.ranks:
+        check_rank(rank, env.num_states)
+
+
 def tasks(config: CapacityConfig) -> list[Task]:
     """All runs that are asked for; those that share their data stand together."""
     return [
@@ -74,6 +101,12 @@ def tasks(config: CapacityConfig) -> list[Task]:
         for mode in config.modes
         for rank in sorted(config.ranks, reverse=True)
     ]
+
+
+def applications(config: CapacityConfig) -> int:
+    """One: the proper loss applies the operator once."""
+    del config
+    return 1
 
 
 def prepare(config: CapacityConfig, seed: int, env: MDP, task: Task) -> Job:
@@ -134,3 +167,15 @@ def _data(config: CapacityConfig, seed: int, env: MDP, mode: str, run: int) -> D
         published=config.published_paths,
     )
     return make_data(env, policies, None, math.inf)
+
+
+def model_of(arrays: Any, discount: float) -> MDP:
+    """A stored model as an MDP in float64.
+
+    Args:
+      arrays: its reward and the two factors of its transition.
+      discount: γ.
+    """
+    reward, *factors = (np.asarray(arrays[name], np.float64) for name in AXES)
+    transition = np.einsum("ads,tad->sat", *factors)
+    return MDP(reward, transition / transition.sum(-1, keepdims=True), discount)

@@ -17,7 +17,7 @@ from pve.checks import check_preset, parse_order
 from pve.equivalence.models import SoftmaxModel
 from pve.equivalence.policies import random_functions, random_policies
 from pve.experiments.base import Job, Option, Task, format_coordinate
-from pve.experiments.settings import DIAMETER, DiameterConfig
+from pve.experiments.settings import DIAMETER, SHARED_OPTIONS, DiameterConfig
 from pve.keys import stream
 from pve.mdp.core import MDP
 from pve.mdp.planning import performance
@@ -28,9 +28,19 @@ from pve.training.problem import Problem, make_data
 NAME = "diameter"
 QUESTION = "how far apart do models of order k end?"
 DIMENSIONS = ("order", "run")
+COMPUTE = "pve.runs.attempt.compute"
 ONE_PROGRAM = ("order",)
 COMPARED = "order"
-OPTIONS = (Option("orders", parse_order, "K", "1, 2, …, inf"),)
+AXES = {
+    "reward": ("state", "action"),
+    "transition": ("state", "action", "next_state"),
+}
+MEANINGS = {
+    "order": "order k of the loss, inf for the proper one",
+    "reward": "reward of the model, state by action",
+    "transition": "probability of the next state in the model, state by action",
+}
+OPTIONS = (Option("orders", parse_order, "K", "1, 2, …, inf", many=True), *SHARED_OPTIONS)
 # What was published: diameters with their standard errors over six groups of 20 runs,
 # read off the figure in the authors' notebook.
 PUBLISHED = {
@@ -42,6 +52,14 @@ PUBLISHED = {
     math.inf: (2.21, 0.22),
 }
 FIGURES = "pve.figures.diameter"
+COLORS = {  # of the published orders
+    1: "#0072B2",
+    30: "#56B4E9",
+    40: "#009E73",
+    50: "#E69F00",
+    60: "#CC79A7",
+    math.inf: "#D55E00",
+}
 
 
 def preset(name: str) -> DiameterConfig:
@@ -55,6 +73,11 @@ def fitted(config: DiameterConfig, num_states: int) -> DiameterConfig:
     return config
 
 
+def check_world(config: DiameterConfig, env: MDP) -> None:
+    """Every world will do."""
+    del config, env
+
+
 def tasks(config: DiameterConfig) -> list[Task]:
     """All runs that are asked for; the costliest first, so that cores end together."""
     orders = sorted(config.orders, key=_weight, reverse=True)
@@ -63,6 +86,11 @@ def tasks(config: DiameterConfig) -> list[Task]:
         for order in orders
         for run in range(config.runs)
     ]
+
+
+def applications(config: DiameterConfig) -> int:
+    """The largest finite order; a loss of order ∞ applies the operator once."""
+    return int(max((order for order in config.orders if order < math.inf), default=1))
 
 
 def _weight(order: int | float) -> int:
@@ -110,3 +138,14 @@ def run_bytes(config: DiameterConfig, env: MDP, task: Task) -> int:
     states, actions = env.num_states, env.num_actions
     size = 4 * (states * actions + states * actions * states)
     return config.curve_bytes + size * (config.steps // config.every + 1)
+
+
+def model_of(arrays: Any, discount: float) -> MDP:
+    """A stored model as an MDP in float64.
+
+    Args:
+      arrays: its reward and its transition.
+      discount: γ.
+    """
+    reward, transition = (np.asarray(arrays[name], np.float64) for name in AXES)
+    return MDP(reward, transition / transition.sum(-1, keepdims=True), discount)

@@ -1,4 +1,4 @@
-"""Immutable settings of the two experiments, and their presets.
+"""Immutable settings of the experiments that train models on policies, and their presets.
 
 A setting is checked when it is made. Its *identity* is what decides a run's numbers;
 which runs, orders, ranks and modes are asked for may grow or change in one data folder.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pve.checks import (
     MODES,
@@ -17,18 +17,29 @@ from pve.checks import (
     check_order,
     check_positive_integer,
     check_rank,
+    parse_integer,
+    parse_number,
 )
+from pve.experiments.base import ExperimentSettings, Option, check_runs
 from pve.training.problem import Recipe
 
-MOST_RUNS = 100_000  # of each kind; more is a slip of the finger
+SHARED_OPTIONS = (  # on the command line
+    Option("runs", parse_integer, "N", "runs of each kind"),
+    Option("steps", parse_integer, "N", "of training"),
+    Option("batch", parse_integer, "N", "pairs in a batch"),
+    Option("policies", parse_integer, "N", "policies in a run's data"),
+    Option("learning_rate", parse_number, "X", "Adam's, > 0"),
+    Option("decay", str, None, "of the learning rate: constant or cosine"),
+    Option("every", parse_integer, "N", "steps between two snapshots"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """What both experiments share.
+class Config(ExperimentSettings):
+    """What their settings share.
 
     Attributes:
-      runs: independent runs of each kind, N, from 1 to `MOST_RUNS`.
+      runs: independent runs of each kind, N, from 1 to 100,000.
       steps: of training, ≥ 1.
       batch: pairs of policy and value in a batch.
       policies: a run's data: how many policies.
@@ -49,13 +60,10 @@ class Config:
     log_every: int
     env: str = "four-rooms"
 
-    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset({"runs"})
-
     def __post_init__(self) -> None:
         for name in ("runs", "policies", "every", "log_every"):
             check_positive_integer(name, getattr(self, name))
-        if self.runs > MOST_RUNS:
-            raise ValueError(f"runs is {self.runs}; legal are 1 … {MOST_RUNS}")
+        check_runs(self.runs)
         self.recipe  # noqa: B018 (checks the rest)
         if self.steps % self.every:
             raise ValueError(
@@ -77,10 +85,28 @@ class Config:
         """What the losses and measures of a run take on disk."""
         return 4 * self.steps // self.log_every + 16 * self.steps // self.every
 
-    def identity(self) -> dict[str, Any]:
-        """The fields that decide a run's numbers."""
-        fields = dataclasses.asdict(self)
-        return {k: v for k, v in fields.items() if k not in self.NOT_IDENTITY}
+    @property
+    def run_steps(self) -> int:
+        """The training steps of a run."""
+        return self.steps
+
+    def changed(self, given: dict[str, Any]) -> Self:
+        """The same settings but for some fields.
+
+        A shorter or odd number of steps keeps about as many snapshots, and the interval of
+        the recorded losses divides that between two snapshots.
+        """
+        given = dict(given)
+        if "steps" in given and "every" not in given:
+            given["every"] = _divisor(given["steps"], self.every)
+        every = given.get("every", self.every)
+        if every > 0 and every % self.log_every:
+            given["log_every"] = math.gcd(every, self.log_every)
+        return dataclasses.replace(self, **given)
+
+
+def _divisor(steps: int, at_most: int) -> int:
+    return max((d for d in range(1, at_most + 1) if steps % d == 0), default=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
+from pve.experiments import capacity, diameter
+
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "figure.figsize": (6.4, 3.8),
@@ -29,15 +31,7 @@ STYLE: dict[Any, Any] = {
     "figure.max_open_warning": 0,
 }
 BLACK, GREY = "#222222", "#8a8a8a"
-ORDER_COLORS = {
-    1: "#0072B2",
-    30: "#56B4E9",
-    40: "#009E73",
-    50: "#E69F00",
-    60: "#CC79A7",
-    math.inf: "#D55E00",
-}
-MODE_COLORS = {"deterministic": "#0072B2", "stochastic": "#D55E00"}
+ORDER_COLORS, MODE_COLORS = diameter.COLORS, capacity.COLORS
 
 
 def use_style() -> None:

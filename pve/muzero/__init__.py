@@ -1,17 +1,19 @@
 """A small agent that learns a latent model by MuZero's unrolled loss.
 
-All measures of a preset are written to a file by
+`pve.experiments.muzero` trains pairs of them; from the command line
 
-    python -m pve muzero OUT.nc --preset standard
+    python -m pve muzero DATA_DIR SEED --preset standard
 """
 
 from pve.muzero.agent import (
     ARMS,
-    PRESETS,
+    Agent,
     Params,
     Settings,
     Trace,
+    begin,
     initial_params,
+    live,
     look_ahead,
     returns,
     train,
@@ -30,33 +32,34 @@ from pve.muzero.predictions import (
     normalised,
     planned_policy,
 )
-from pve.muzero.study import load, load_or_run, numerical_code, run, settings_of
+from pve.muzero.study import KINDS, Comparison, by_kind, compare
 
 __all__ = [
     "ARMS",
     "FIRST_LOSSES",
-    "PRESETS",
+    "KINDS",
+    "Agent",
+    "Comparison",
     "LatentModel",
     "Params",
     "Settings",
     "Trace",
     "along_actions",
     "asked_policies",
+    "begin",
+    "by_kind",
+    "compare",
     "follow",
     "initial_params",
     "inside",
     "latent_model",
     "latent_policy",
-    "load",
-    "load_or_run",
+    "live",
     "look_ahead",
     "measure",
     "normalised",
-    "numerical_code",
     "planned_policy",
     "returns",
-    "run",
-    "settings_of",
     "train",
     "unroll",
 ]

@@ -35,13 +35,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from pve.checks import Array, check_positive_integer, check_share
 from pve.mdp.core import MDP, full_precision
 from pve.training.loop import descend
 
-ARMS = {"plain": 0.0, "with past policies": 1.0}
+# How an agent is trained, and the weight of past policies' values in its loss.
+ARMS = {"plain": 0.0, "past": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,14 +100,6 @@ class Settings:
             check_share(name, getattr(self, name))
 
 
-PRESETS = {
-    "smoke": Settings(runs=2, phases=3, steps=50, actors=32),
-    "quick": Settings(runs=3, phases=12, steps=400),
-    "standard": Settings(runs=10, phases=24, steps=500),
-    "paper": Settings(runs=20, phases=48, steps=1000),
-}
-
-
 class Params(NamedTuple):
     """The parameters of a latent model.
 
@@ -122,8 +116,27 @@ class Params(NamedTuple):
     value: Array
 
 
+class Agent(NamedTuple):
+    """Where an agent stands between two phases.
+
+    Attributes:
+      phase: how many phases it has behind it.
+      params: its model's parameters.
+      moments: the optimiser's state.
+      ring: states ``[slots, actors, length + 1]``, actions and rewards ``[slots, actors,
+        length]`` of the last phases.
+      policy: ``[S, A]``, how it acted last.
+    """
+
+    phase: Array
+    params: Params
+    moments: Any
+    ring: tuple[Array, ...]
+    policy: Array
+
+
 class Trace(NamedTuple):
-    """What a run leaves behind, phase by phase.
+    """What an agent leaves behind, phase by phase; of one phase without the leading axis.
 
     Attributes:
       policy: ``[phases, S, A]``, how the agent acted.
@@ -251,31 +264,65 @@ def _keys(key: Array, num: int) -> Array:
 
 @functools.partial(jax.jit, static_argnames="settings")
 @full_precision
-def train(key: Array, env: MDP, past: Array, settings: Settings) -> Trace:
-    """Let one agent act and learn, in one compiled program.
+def begin(key: Array, env: MDP, settings: Settings) -> Agent:
+    """An agent before its first phase.
 
     Args:
-      key: decides everything; the first phases do not depend on how many follow.
+      key: decides everything; `live` takes the same.
       env: the environment, float32.
-      past: the weight of past policies' values in the loss, 0 or 1.
-      settings: what the agent is and how long it learns.
-
-    Returns:
-      The policies, the models and the losses of every phase.
+      settings: what the agent is.
     """
     num_states, num_actions = env.reward.shape
-    gamma, slots, k = env.discount, settings.slots, settings.unroll
-    optimiser = optax.adam(settings.learning_rate)
-    init_key, phase_key = jax.random.split(key)
+    init_key, _ = jax.random.split(key)
     params = initial_params(init_key, num_states, num_actions, settings)
-    kept = (slots, settings.actors, settings.length)
+    kept = (settings.slots, settings.actors, settings.length)
     ring = (
         jnp.zeros((*kept[:2], settings.length + 1), jnp.int32),
         jnp.zeros(kept, jnp.int32),
         jnp.zeros(kept),
     )
+    moments = optax.adam(settings.learning_rate).init(params)
+    uniform = jnp.full((num_states, num_actions), 1 / num_actions)
+    return Agent(jnp.zeros((), jnp.int32), params, moments, ring, uniform)
 
-    def goals_of(params: Params, ring: tuple[Array, ...]) -> Array:
+
+@functools.partial(jax.jit, static_argnames="settings")
+@full_precision
+def live(
+    agent: Agent, key: Array, env: MDP, past: Array, settings: Settings
+) -> tuple[Agent, Trace]:
+    """Let an agent act and learn for one phase, in one compiled program.
+
+    Args:
+      agent: where it stands.
+      key: decides everything, with the number of the phase.
+      env: the environment, float32.
+      past: the weight of past policies' values in the loss, 0 or 1.
+      settings: what the agent is and how long it learns.
+
+    Returns:
+      The agent after, and what the phase leaves behind.
+    """
+    num_actions = env.num_actions
+    gamma, slots, k = env.discount, settings.slots, settings.unroll
+    optimiser = optax.adam(settings.learning_rate)
+    _, phase_key = jax.random.split(key)
+    number, params, moments, ring, policy = agent
+    slot, filled = number % slots, jnp.minimum(number + 1, slots)
+    collect_key, step_key = jax.random.split(jax.random.fold_in(phase_key, number))
+
+    head = params.value[(number - 1) % slots]
+    best = look_ahead(params, head, gamma, k).argmax(-1)
+    wanted = (1 - settings.exploration) * jax.nn.one_hot(best, num_actions)
+    wanted = wanted + settings.exploration / num_actions
+    moved = (1 - settings.change) * policy + settings.change * wanted
+    policy = jnp.where(number == 0, policy, moved)  # nothing is learnt yet
+
+    fresh = collect(collect_key, env, policy, settings)
+    ring = jax.tree.map(lambda old, new: old.at[slot].set(new), ring, fresh)
+    params = params._replace(value=params.value.at[slot].set(head))
+
+    def goals_of(params: Params) -> Array:
         values = params.value @ jax.nn.softmax(params.encode, -1).T
         seen = jax.vmap(lambda value, states: value[states])(values, ring[0])
         return returns(ring[2], seen, gamma, settings.trace)
@@ -289,58 +336,56 @@ def train(key: Array, env: MDP, past: Array, settings: Settings) -> Trace:
         total = reward_loss + settings.value_weight * value_loss
         return total, (reward_loss, value_loss)
 
-    def phase(carry: Any, now: tuple[Array, Array]) -> Any:
-        params, moments, ring, policy = carry
-        number, key = now
-        slot, filled = number % slots, jnp.minimum(number + 1, slots)
-        collect_key, step_key = jax.random.split(key)
+    def draw(chance: Array, goals: Array) -> tuple[Array, ...]:
+        choices = jnp.array([filled, settings.actors, settings.length - k + 1])
+        which, actor, start = (chance * choices[:, None]).astype(jnp.int32)
+        newest = jnp.arange(settings.batch) < settings.batch // 2
+        which = jnp.where(newest, slot, which)
+        along = start[:, None] + jnp.arange(k + 1)
+        rows = which[:, None], actor[:, None]
+        return (
+            ring[0][which, actor, start],
+            ring[1][*rows, along[:, :-1]],
+            ring[2][*rows, along[:, :-1]],
+            goals[*rows, along],
+            which,
+            jnp.where(which == slot, 1.0, past),
+        )
 
-        head = params.value[(number - 1) % slots]
-        best = look_ahead(params, head, gamma, k).argmax(-1)
-        wanted = (1 - settings.exploration) * jax.nn.one_hot(best, num_actions)
-        wanted = wanted + settings.exploration / num_actions
-        moved = (1 - settings.change) * policy + settings.change * wanted
-        policy = jnp.where(number == 0, policy, moved)  # nothing is learnt yet
+    def block(carry: Any, key: Array) -> Any:
+        goals = goals_of(carry[0])
 
-        fresh = collect(collect_key, env, policy, settings)
-        ring = jax.tree.map(lambda old, new: old.at[slot].set(new), ring, fresh)
-        params = params._replace(value=params.value.at[slot].set(head))
+        def step(carry: Any, chance: Array) -> Any:
+            params, moments = carry
+            batch = draw(chance, goals)
+            gradient, losses = jax.grad(loss, has_aux=True)(params, batch)
+            params, moments = descend(optimiser, gradient, moments, params)
+            return (params, moments), losses
 
-        def draw(chance: Array, goals: Array) -> tuple[Array, ...]:
-            choices = jnp.array([filled, settings.actors, settings.length - k + 1])
-            which, actor, start = (chance * choices[:, None]).astype(jnp.int32)
-            newest = jnp.arange(settings.batch) < settings.batch // 2
-            which = jnp.where(newest, slot, which)
-            along = start[:, None] + jnp.arange(k + 1)
-            rows = which[:, None], actor[:, None]
-            return (
-                ring[0][which, actor, start],
-                ring[1][*rows, along[:, :-1]],
-                ring[2][*rows, along[:, :-1]],
-                goals[*rows, along],
-                which,
-                jnp.where(which == slot, 1.0, past),
-            )
+        chances = jax.random.uniform(key, (settings.refresh, 3, settings.batch))
+        return jax.lax.scan(step, carry, chances)
 
-        def block(carry: Any, key: Array) -> Any:
-            goals = goals_of(carry[0], ring)
+    blocks = _keys(step_key, settings.steps // settings.refresh)
+    (params, moments), losses = jax.lax.scan(block, (params, moments), blocks)
+    losses = jax.tree.map(jnp.ravel, losses)
+    after = Agent(number + 1, params, moments, ring, policy)
+    return after, Trace(policy, params, *losses)
 
-            def step(carry: Any, chance: Array) -> Any:
-                params, moments = carry
-                batch = draw(chance, goals)
-                gradient, losses = jax.grad(loss, has_aux=True)(params, batch)
-                params, moments = descend(optimiser, gradient, moments, params)
-                return (params, moments), losses
 
-            chances = jax.random.uniform(key, (settings.refresh, 3, settings.batch))
-            return jax.lax.scan(step, carry, chances)
+def train(key: Array, env: MDP, past: Array, settings: Settings) -> Trace:
+    """Let one agent act and learn through all its phases.
 
-        blocks = _keys(step_key, settings.steps // settings.refresh)
-        (params, moments), losses = jax.lax.scan(block, (params, moments), blocks)
-        losses = jax.tree.map(jnp.ravel, losses)
-        return (params, moments, ring, policy), Trace(policy, params, *losses)
+    Args:
+      key: decides everything; the first phases do not depend on how many follow.
+      env: the environment, float32.
+      past: the weight of past policies' values in the loss, 0 or 1.
+      settings: what the agent is and how long it learns.
 
-    uniform = jnp.full((num_states, num_actions), 1 / num_actions)
-    carry = (params, optimiser.init(params), ring, uniform)
-    phases = jnp.arange(settings.phases), _keys(phase_key, settings.phases)
-    return jax.lax.scan(phase, carry, phases)[1]
+    Returns:
+      The policies, the models and the losses of every phase.
+    """
+    agent, left = begin(key, env, settings), []
+    for _ in range(settings.phases):
+        agent, phase = live(agent, key, env, past, settings)
+        left.append(phase)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *left)

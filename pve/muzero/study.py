@@ -1,96 +1,65 @@
-"""Pairs of agents, with and without past policies, and their measures in a file."""
+"""What pairs of agents say: errors by the kind of policy asked about, and a sign test."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import time
-from pathlib import Path
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 import xarray as xr
+from scipy import stats
 
-from pve.checks import Array, check_seed
-from pve.keys import stream
-from pve.muzero.agent import ARMS, Settings, train
-from pve.muzero.predictions import measure
-from pve.runs import provenance, store
-from pve.runs.meanings import described
-from pve.threads import side_by_side
-from pve.worlds.gridworld import four_rooms
+KINDS = (
+    "current",
+    "past",
+    "near",
+    "optimal",
+    "random",
+)  # of policies, see `asked_policies`
 
 
-def run(seed: int, settings: Settings) -> xr.Dataset:
-    """Train and measure all agents of a seed on Four Rooms, side by side.
+def by_kind(results: xr.Dataset, name: str) -> xr.DataArray:
+    """A measure of policies by their kind.
+
+    Args:
+      results: of the experiment, with ``kind`` along ``policy``.
+      name: of the measure.
 
     Returns:
-      The measures of `measure` along ``run`` and ``arm``, with a manifest as attributes.
+      ``(…, kind)``: the root mean square over the policies of a kind, or of correlations
+      the mean.
     """
-    started = time.monotonic()
-    env = four_rooms().mdp
-    single = jax.tree.map(lambda array: jnp.asarray(array, jnp.float32), env)
-    program = train.lower(run_key(seed, 0), single, jnp.float32(0), settings).compile()
-
-    def one(item: tuple[int, str]) -> xr.Dataset:
-        index, arm = item
-        trace = program(run_key(seed, index), single, jnp.float32(ARMS[arm]))
-        key = stream(seed, "muzero", f"run={index}", "asked")
-        return measure(key, env, trace, settings)
-
-    items = [(index, arm) for index in range(settings.runs) for arm in ARMS]
-    found = side_by_side(one, items)
-    rows = [
-        xr.concat(found[i : i + len(ARMS)], "arm") for i in range(0, len(found), len(ARMS))
-    ]
-    dataset = xr.concat(rows, "run").assign_coords(arm=list(ARMS))
-    dataset.attrs = {
-        "settings": json.dumps(dataclasses.asdict(settings)),
-        "seed": check_seed(seed),
-        "code": numerical_code(),
-        "versions": json.dumps(provenance.versions()),
-        "machine": json.dumps(provenance.machine()),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    return dataset
+    found = results[name]
+    if name == "correlation":
+        return found.groupby("kind").mean()
+    squares = (found**2).groupby("kind").mean()
+    return squares.copy(data=np.sqrt(squares.values))
 
 
-def numerical_code() -> str:
-    """The hash of the code that decides the study's numbers."""
-    return provenance.code_hash("pve.muzero.study.run")
+class Comparison(NamedTuple):
+    """How pairs of agents compare.
 
-
-def run_key(seed: int, index: int) -> Array:
-    """The random key of a pair of agents."""
-    return stream(seed, "muzero", f"run={index}")
-
-
-def load(path: Path | str) -> xr.Dataset:
-    """Read a summary that `run` made and the command or the book stored.
-
-    Raises:
-      CorruptFile: the file is missing or damaged.
+    Attributes:
+      wins: pairs in which the addition is better.
+      pairs: how many there are.
+      chance: of a split as uneven as this one, or more, if both were alike: a two-sided
+        sign test, equal pairs left out.
     """
-    return store.read_dataset(Path(path))
+
+    wins: int
+    pairs: int
+    chance: float
 
 
-def settings_of(summary: xr.Dataset) -> Settings:
-    """The settings that a summary was made with."""
-    return Settings(**json.loads(summary.attrs["settings"]))
+def compare(plain: xr.DataArray, added: xr.DataArray, larger: bool = False) -> Comparison:
+    """Compare agents with past policies with plain ones, pair by pair.
 
-
-def load_or_run(path: Path, seed: int, settings: Settings) -> xr.Dataset:
-    """Read a stored summary if it answers the same question, else run and store it."""
-    if path.exists():
-        try:
-            found = load(path)
-        except store.CorruptFile:
-            pass
-        else:
-            same = provenance.same_numbers(numerical_code(), found.attrs["code"])
-            same = same and settings_of(found) == settings
-            if same and found.attrs["seed"] == seed:
-                return found
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store.write_dataset(path, described(run(seed, settings)))
-    return load(path)
+    Args:
+      plain: ``[run]``, a number of each plain agent.
+      added: ``[run]``, of each agent with past policies.
+      larger: whether the larger number is the better one.
+    """
+    gain = np.asarray(added - plain) * (1 if larger else -1)
+    wins, ties = int((gain > 0).sum()), int((gain == 0).sum())
+    decided = len(gain) - ties
+    chance = float(stats.binomtest(wins, decided).pvalue) if decided else 1.0
+    return Comparison(wins, len(gain), chance)

@@ -86,7 +86,7 @@ def _comparison(
         dataset["published_diameter_error"] = (dimension, [error])
     for old in place.glob("geometry-*.nc"):
         old.unlink()
-    dataset = described(dataset)
+    dataset = described(dataset, folder.path.name)
     content = store.encode_dataset(dataset)
     name = f"geometry-{made_of[:16]}-{store.sha256(content)[:16]}.nc"
     store.write_bytes(place / name, content)

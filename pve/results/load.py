@@ -11,7 +11,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from pve.experiments import EXPERIMENTS, find_experiment
@@ -29,16 +28,17 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
 
     Args:
       data_dir: the data folder.
-      experiment: ``"diameter"`` or ``"capacity"``.
+      experiment: its name, see `pve.experiments`.
 
     Returns:
       A dataset; of diameter ``loss`` (order, run, logged_step), ``performance`` and
       ``normalised_performance`` (order, run, step), ``score`` (order, run, step,
       component), ``spread`` (order, step), ``diameter`` (order), ``explained`` (order,
       component). Of capacity ``loss`` (mode, rank, run, logged_step), ``performance`` and
-      ``normalised_performance`` (mode, rank, run, step). Runs that are not finished are
-      NaN. The attributes hold the configuration, and the mean values of the uniform and
-      the optimal policy.
+      ``normalised_performance`` (mode, rank, run, step). Of muzero the measures of
+      `pve.muzero.measure` along (arm, run). Runs that are not finished are NaN. The
+      attributes hold the configuration, and the mean values of the uniform and the
+      optimal policy.
 
     Raises:
       ValueError: there is no such experiment or no finished run.
@@ -63,9 +63,9 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
     dataset = xr.combine_by_coords(curves, join="outer", combine_attrs="drop")
     assert isinstance(dataset, xr.Dataset)
     uniform, optimal = performance_limits(_environment(configuration))
-    dataset["normalised_performance"] = (dataset.performance - uniform) / (
-        optimal - uniform
-    )
+    if "performance" in dataset:
+        share = (dataset.performance - uniform) / (optimal - uniform)
+        dataset["normalised_performance"] = share
     dataset.attrs = {
         **configuration,
         "uniform_performance": uniform,
@@ -75,7 +75,7 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
     if module.COMPARED is not None:
         compared = comparisons(folder, finished, module.COMPARED)
         dataset = dataset.sortby(module.COMPARED).merge(compared, join="outer")
-    return described(dataset)
+    return described(dataset, experiment)
 
 
 def _environment(configuration: dict[str, Any]) -> MDP:
@@ -100,7 +100,7 @@ def load_model(
 
     Args:
       data_dir: the data folder.
-      experiment: ``"diameter"`` or ``"capacity"``.
+      experiment: its name, see `pve.experiments`.
       step: which snapshot; None for the last.
       **coordinates: which run: ``order=30, run=7``, or
         ``mode="stochastic", rank=20, run=7``.
@@ -139,24 +139,7 @@ def load_model(
                 break
         else:
             raise ValueError(f"step is {step}; legal are {', '.join(map(str, steps))}")
-    return model_of_snapshot(snapshot, discount)
-
-
-def model_of_snapshot(snapshot: xr.Dataset, discount: float) -> MDP:
-    """A model as it is stored, as an MDP in float64.
-
-    Args:
-      snapshot: its reward and its transition or, of limited rank, the two factors.
-      discount: γ.
-    """
-    reward = np.asarray(snapshot.reward, np.float64)
-    if "transition" in snapshot:
-        transition = np.asarray(snapshot.transition, np.float64)
-    else:
-        factors = (np.asarray(snapshot[n], np.float64) for n in ("leave", "arrive"))
-        transition = np.einsum("ads,tad->sat", *factors)
-    transition = transition / transition.sum(-1, keepdims=True)
-    return MDP(reward, transition, discount)
+    return module.model_of(snapshot, discount)
 
 
 def status(data_dir: str | Path) -> dict[str, dict[str, str]]:
@@ -190,8 +173,9 @@ def present(data_dir: str | Path) -> list[str]:
         name for name in EXPERIMENTS if ExperimentFolder(data_dir, name).manifest.exists()
     ]
     if not names:
+        commands = ", ".join(f"`python -m pve {name}`" for name in EXPERIMENTS)
         raise ValueError(
             f"data folder {str(data_dir)!r} holds no results; legal is a folder that "
-            "`python -m pve diameter` or `capacity` has filled"
+            f"one of {commands} has filled"
         )
     return names

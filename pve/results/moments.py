@@ -23,17 +23,17 @@ import xarray as xr
 from pve import threads
 from pve.checks import check_positive_integer
 from pve.experiments.base import Task
-from pve.experiments.capacity import NAME
+from pve.experiments.capacity import AXES, NAME, model_of
 from pve.mdp.core import MDP
-from pve.results.load import load, model_of_snapshot
+from pve.results.load import load
 from pve.runs import provenance, store
-from pve.runs.folders import AXES, ExperimentFolder
+from pve.runs.folders import ExperimentFolder
 from pve.runs.meanings import described, origin
 from pve.runs.plan import Plan, plan_again
 from pve.training.loop import run
 
 MANIFEST = "models.json"
-FACTORS = ("reward", "leave", "arrive")
+FACTORS = tuple(AXES)
 
 
 def write_moments(
@@ -77,7 +77,7 @@ def write_moments(
         together = xr.combine_by_coords(models, combine_attrs="drop")
         assert isinstance(together, xr.Dataset)
         title = f"{NAME}, models of rank {rank} at moments of their training"
-        together = described(together, origin(title, folder.identity()))
+        together = described(together, NAME, origin(title, folder.identity()))
         for name in FACTORS:
             together[name].encoding = {"zlib": True, "complevel": 9, "shuffle": True}
         name = _file(rank)
@@ -161,4 +161,4 @@ def model_at(models: xr.Dataset, **coordinates: Any) -> MDP:
     Raises:
       KeyError: it is not among them.
     """
-    return model_of_snapshot(models.sel(coordinates), models.attrs["discount"])
+    return model_of(models.sel(coordinates), models.attrs["discount"])

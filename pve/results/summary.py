@@ -17,7 +17,7 @@ import xarray as xr
 from pve import threads
 from pve.defaults import jax_defaults
 from pve.experiments import find_experiment
-from pve.experiments.base import Task
+from pve.experiments.base import Job, Task
 from pve.results.load import load, present
 from pve.runs import provenance, store
 from pve.runs.folders import ExperimentFolder
@@ -52,7 +52,7 @@ def write_summary(data_dir: str | Path, out: str | Path) -> list[Path]:
         identity = ExperimentFolder(data_dir, experiment).identity()
         facts, loaded.attrs = loaded.attrs, {}  # netCDF's know no booleans
         title = f"{experiment}, all runs without their models"
-        loaded = described(loaded, origin(title, identity))
+        loaded = described(loaded, experiment, origin(title, identity))
         paths.append(folder / f"{experiment}.nc")
         manifest["experiments"][experiment] = {
             "identity": identity,
@@ -76,7 +76,7 @@ def load_summary(folder: str | Path, experiment: str) -> xr.Dataset:
 
     Args:
       folder: where it was written.
-      experiment: ``"diameter"`` or ``"capacity"``.
+      experiment: its name, see `pve.experiments`.
 
     Returns:
       What `pve.load` gave, with the machine among its attributes.
@@ -111,12 +111,20 @@ def first_losses(summary: xr.Dataset, steps: int, **coordinates: Any) -> np.ndar
     Returns:
       The recorded losses anew, ``[steps / log_every]``: those of the summary on an equal
       machine, and nearly those on another.
+
+    Raises:
+      ValueError: the experiment's runs do not go through the one training loop.
     """
     plan = plan_again(summary.attrs, ".")
     task = Task(tuple(coordinates.items()), 1)
     losses: list[float] = []
     with threads.linear_algebra():
         job = plan.prepare(task)
+        if not isinstance(job, Job):
+            raise ValueError(
+                f"experiment is {plan.experiment!r}; legal are those whose runs are "
+                "trained by `pve.training.loop`"
+            )
         for _, chunk in run(job.state, job.problem, grid=plan.settings.every):
             losses.extend(chunk)
             if len(losses) >= steps:

@@ -1,8 +1,13 @@
-"""One run, one program: from wherever it stands to its record."""
+"""One run, one program: from wherever it stands to its record.
+
+An experiment says who takes its runs to their ends (``COMPUTE``): `compute` here, step by
+step in the one training loop, or `pve.runs.pieces.compute`.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import pkgutil
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -50,7 +55,8 @@ def attempt(
                 # On cores, whatever accelerator there is: so says the arithmetic.
                 cpu = jax.local_devices(backend="cpu")[0]
                 with jax.default_device(cpu), jax_defaults():
-                    compute(files, plan, task, stop, advanced)
+                    to_the_end = pkgutil.resolve_name(plan.module.COMPUTE)
+                    to_the_end(files, plan, task, stop, advanced)
         return End("computed")
     except Stopped:
         return End("stopped")

@@ -31,8 +31,8 @@ import xarray as xr
 
 from pve.atomic import TEMPORARY
 from pve.defaults import flags
-from pve.experiments.base import Task
-from pve.experiments.settings import Config
+from pve.experiments import find_experiment
+from pve.experiments.base import ExperimentSettings, Task
 from pve.runs import provenance, store
 from pve.runs.meanings import described, origin
 
@@ -52,7 +52,7 @@ class OtherConfiguration(ValueError):
 
 def identity(
     experiment: str,
-    config: Config,
+    config: ExperimentSettings,
     seed: int,
     env: str,
     arithmetic: str = ONE_RUN_A_PROGRAM,
@@ -92,9 +92,8 @@ def lanes_of(identity: dict[str, Any]) -> int | None:
 
 def numerical_code(experiment: str) -> str:
     """The hash of the code that decides the numbers of an experiment's runs."""
-    return provenance.code_hash(
-        f"pve.experiments.{experiment}.prepare", "pve.runs.attempt.compute"
-    )
+    module = find_experiment(experiment)
+    return provenance.code_hash(f"{module.__name__}.prepare", module.COMPUTE)
 
 
 def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -328,7 +327,12 @@ class RunFolder:
 
     def save_shard(self, index: int, steps: np.ndarray, arrays: dict[str, Any]) -> str:
         """Write one shard of snapshots; return its name, which holds its checksum."""
-        dataset = described(_snapshot_dataset(steps, arrays), self.about())
+        axes = find_experiment(self.experiment.name).AXES
+        snapshots = xr.Dataset(
+            {name: (("step", *axes[name]), array) for name, array in arrays.items()},
+            coords={"step": np.asarray(steps)},
+        )
+        dataset = described(snapshots, self.experiment.name, self.about())
         content = store.encode_dataset(dataset)
         name = f"snapshots-{index:03d}-{store.sha256(content)[:16]}.nc"
         store.write_bytes(self.path / name, content)
@@ -343,7 +347,7 @@ class RunFolder:
           pve.runs.store.CorruptFile: a shard was damaged since it was written; it is
             dropped with the checkpoints, so that running again computes the run anew.
         """
-        curves = described(curves, self.about())
+        curves = described(curves, self.experiment.name, self.about())
         checksums = {"curves.nc": store.write_dataset(self.path / "curves.nc", curves)}
         for name in shards:
             checksums[name] = store.sha256((self.path / name).read_bytes())
@@ -425,20 +429,4 @@ def _plain_dataset(arrays: dict[str, np.ndarray]) -> xr.Dataset:
             name: ([f"{name}_{axis}" for axis in range(array.ndim)], array)
             for name, array in arrays.items()
         }
-    )
-
-
-# What the axes of a stored array mean.
-AXES = {
-    "reward": ("state", "action"),
-    "transition": ("state", "action", "next_state"),
-    "leave": ("action", "latent", "state"),
-    "arrive": ("next_state", "action", "latent"),
-}
-
-
-def _snapshot_dataset(steps: np.ndarray, arrays: dict[str, Any]) -> xr.Dataset:
-    return xr.Dataset(
-        {name: (("step", *AXES[name]), array) for name, array in arrays.items()},
-        coords={"step": np.asarray(steps)},
     )

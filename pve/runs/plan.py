@@ -7,10 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pve.checks import check_rank, check_seed
+from pve.checks import check_seed
 from pve.experiments import find_experiment
-from pve.experiments.base import Job, Task
-from pve.experiments.settings import Config
+from pve.experiments.base import ExperimentSettings, Task
 from pve.mdp.core import MDP
 from pve.runs.folders import ONE_RUN_A_PROGRAM, ExperimentFolder, identity
 from pve.worlds.by_name import fingerprint, make_environment
@@ -22,7 +21,7 @@ class Plan:
 
     Attributes:
       experiment: its name.
-      settings: of the experiment.
+      settings: of the experiment, `ExperimentSettings` and what else its own have.
       seed: the seed.
       env: the environment.
       path: the experiment's own folder.
@@ -31,7 +30,7 @@ class Plan:
     """
 
     experiment: str
-    settings: Config
+    settings: Any
     seed: int
     env: MDP
     path: Path
@@ -53,8 +52,8 @@ class Plan:
         """The runs that are not finished."""
         return [task for task in self.tasks if not self.folder.run(task).finished]
 
-    def prepare(self, task: Task) -> Job:
-        """Make a run ready to go."""
+    def prepare(self, task: Task) -> Any:
+        """Make a run ready to go, a `Job` or a `PiecewiseJob`."""
         return self.module.prepare(self.settings, self.seed, self.env, task)
 
     def bytes(self, tasks: list[Task]) -> int:
@@ -80,7 +79,7 @@ class Plan:
 
 def make_plan(
     experiment: str,
-    settings: Config,
+    settings: ExperimentSettings,
     seed: int,
     data_dir: str | Path,
 ) -> Plan:
@@ -97,8 +96,7 @@ def make_plan(
     """
     module, seed = find_experiment(experiment), check_seed(seed)
     env = make_environment(settings.env)
-    for rank in getattr(settings, "ranks", ()):
-        check_rank(rank, env.num_states)
+    module.check_world(settings, env)
     return Plan(
         experiment,
         settings,
@@ -119,13 +117,19 @@ def plan_again(recorded: dict[str, Any], data_dir: str | Path) -> Plan:
       recorded: an identity.
       data_dir: where the runs would go.
     """
-    module = find_experiment(recorded["experiment"])
-    default = module.preset("smoke")
+    plan = make_plan(
+        recorded["experiment"], settings_of(recorded), recorded["seed"], data_dir
+    )
+    return plan.rounded(recorded.get("arithmetic", ONE_RUN_A_PROGRAM))
+
+
+def settings_of(recorded: dict[str, Any]) -> Any:
+    """The settings that an identity was made of; which runs, those of a small preset.
+
+    Args:
+      recorded: an identity, or the attributes of results, which hold it.
+    """
+    default = find_experiment(recorded["experiment"]).preset("smoke")
     names = {field.name for field in dataclasses.fields(default)}
     known = {name: value for name, value in recorded.items() if name in names}
-    return make_plan(
-        recorded["experiment"],
-        dataclasses.replace(default, **known),
-        recorded["seed"],
-        data_dir,
-    ).rounded(recorded.get("arithmetic", ONE_RUN_A_PROGRAM))
+    return dataclasses.replace(default, **known)

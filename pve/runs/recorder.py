@@ -14,7 +14,6 @@ import numpy as np
 import xarray as xr
 
 from pve.experiments.base import Job
-from pve.experiments.settings import Config
 from pve.runs import store
 from pve.runs.folders import SHARD, RunFolder
 
@@ -26,13 +25,13 @@ class Recorder:
 
     Args:
       files: the run's folder, which the caller owns.
-      settings: of the experiment.
+      settings: of the experiment: its ``steps``, ``every`` and ``log_every``.
       identity: what the run's record names.
       job: what is measured and what is kept of a model.
     """
 
     def __init__(
-        self, files: RunFolder, settings: Config, identity: dict[str, Any], job: Job
+        self, files: RunFolder, settings: Any, identity: dict[str, Any], job: Job
     ) -> None:
         self.files, self.settings, self.identity, self.job = files, settings, identity, job
         self.step = 0
