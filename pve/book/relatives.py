@@ -128,7 +128,7 @@ def draw_iterations(found: Iterations, optimum: float) -> Figure:
     ax.plot(found.step, found.promised, color=ORANGE, lw=1, label="what the model promises")
     ax.plot(found.step, found.stands, color=BLUE, label="mean of $v_i$")
     ax.set(xlabel="backups $i$", ylabel="mean value", ylim=(0, None))
-    ax.legend(loc="center right", fontsize=9)
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 0.92), ncols=2, fontsize=9)
     return fig
 
 
@@ -175,12 +175,15 @@ def draw_tolerances(
     ax.axhline(trivial, color=style.BLACK, lw=1, ls="--")
     dashes = ("-", "--", ":")
     for (name, bounds), color in zip(found.items(), (BLUE, ORANGE), strict=True):
-        for bound, dash, epsilon in zip(bounds, dashes, epsilons, strict=True):
+        for bound, dash, epsilon in zip(bounds, dashes, epsilons, strict=False):
             ax.loglog(
                 counts, bound, dash, color=color, marker="o", ms=3,
                 label=f"{name}, ε = {epsilon:g}",
             )  # fmt: skip
     ax.set(xlabel="functions on which the model is within ε", ylabel="tolerance on $v_*$")
+    ax.set_xticks(counts, [f"{n:g}" for n in counts])
+    ax.set_yticks((1, 2, 5, 10, 20), ("1", "2", "5", "10", "20"))
+    ax.minorticks_off()
     ax.legend(loc="lower left", fontsize=8)
     return fig
 
@@ -277,6 +280,7 @@ def draw_calibration(
             bottom += height
     bars.set_xticks(range(len(parts)), list(parts), fontsize=9)
     bars.set(title="Four Rooms", ylabel="sampled loss")
+    bars.margins(y=0.3)
     bars.legend(fontsize=8)
     return fig
 
@@ -337,7 +341,7 @@ def draw_risk(laws: Mapping[str, Law], model_law: Law) -> Figure:
         ylabel="their mean, CVaR",
         title="what one fears",
     )
-    worst.legend(fontsize=9, loc="lower right")
+    worst.legend(fontsize=9, loc="center left", bbox_to_anchor=(0, 0.4))
     return fig
 
 
