@@ -173,7 +173,14 @@ def test_the_command_writes_a_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(analysis, "effort_for", lambda _: SMALL)
     (tmp_path / "cave.txt").write_text(MAP.replace("<", " "), encoding="utf-8")
     out = tmp_path / "out"
-    words = ["report", f"map:{tmp_path / 'cave.txt'}?slip=0.1", "--out", str(out)]
+    words = [
+        "report",
+        f"map:{tmp_path / 'cave.txt'}",
+        "--discount",
+        "0.9",
+        "--out",
+        str(out),
+    ]
     assert main(words) == 0
     printed = capsys.readouterr().out.split()
     assert str(out / "index.html") in printed
