@@ -59,10 +59,17 @@ def test_what_the_page_says_of_plans(results):
 
 
 def test_plans_beside_what_was_published(results):
-    lines = published.plans_table(results, 20).splitlines()
+    lines = published.plans_table(results).splitlines()
+    assert len(lines) == 2 + 2 * results.sizes["rank"]
     assert "our median after 1,000 steps" in lines[0]
-    assert lines[2].startswith("| deterministic | 69.5 ± 1.2 | 71.0 ± 0.6 | ")
+    assert lines[2].startswith("| 20 | deterministic | 69.5 ± 1.2 | 71.0 ± 0.6 | ")
     assert lines[3].endswith(" | 66.0 | 50.0, 5.0, 68.0 |")
+
+
+def test_a_rank_without_a_published_value_has_a_dash(results):
+    lines = published.plans_table(results.assign_coords(rank=[40])).splitlines()
+    assert lines[2].startswith("| 40 | deterministic | — | 71.0 ± 0.6 | — | ")
+    assert "| 40 | stochastic | 48 ± 7 | " in lines[3]
 
 
 def test_runs_that_are_not_finished_are_left_out(results):
@@ -198,12 +205,17 @@ def test_shipped_results_are_of_the_published_settings(experiment):
     assert provenance.same_numbers(numerical_code(experiment), kept.attrs["code"])
     assert kept.performance.isel(step=-1).notnull().any()
     readme = (PAPER / "README.md").read_text(encoding="utf-8")
-    (row,) = [x for x in readme.splitlines() if x.startswith(f"| {experiment}, ")]
-    assert f"| {kept.sizes['run']} of " in row
-    assert f"| {kept.attrs['seed']} |" in row
-    assert kept.attrs["machine"]["processor"] in row
-    for value in kept["rank" if experiment == "capacity" else "order"].values:
-        assert (f" {value:g}" if value < math.inf else "∞") in row.split("|")[1]
+    rows = [x for x in readme.splitlines() if x.startswith(f"| {experiment}, ")]
+    kind = "rank" if experiment == "capacity" else "order"
+    for value in kept[kind].values:
+        named = f" {value:g}" if value < math.inf else "∞"
+        (row,) = [x for x in rows if named in x.split("|")[1]]
+        final = kept.performance.isel(step=-1).sel({kind: value})
+        others = [name for name in final.dims if name != "run"]
+        finished = final.notnull().all(others)
+        assert f"| {int(finished.sum())} of " in row
+        assert f"| {kept.attrs['seed']} |" in row
+        assert kept.attrs["machine"]["processor"] in row
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,9 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
         "gap": _mean(last, "deterministic") - _mean(last, "stochastic"),
     }
     for mode in ("deterministic", "stochastic"):
-        mean, error = capacity.PUBLISHED[mode][rank]
+        mean, error = capacity.PUBLISHED[mode].get(rank, (np.nan, np.nan))
         own = float(last.sel(mode=mode).std("run", ddof=1)) / np.sqrt(last.sizes["run"])
-        facts[f"published-{mode}"] = f"{mean:g} ± {error:g}"
+        facts[f"published-{mode}"] = "—" if np.isnan(mean) else f"{mean:g} ± {error:g}"
         facts[f"own-{mode}"] = f"{_mean(last, mode):.1f} ± {own:.1f}"
         facts[f"apart-{mode}"] = abs(_mean(last, mode) - mean) / np.hypot(own, error)
         facts[f"early-{mode}"] = float(first.sel(mode=mode).median())
@@ -59,31 +59,38 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
     return facts
 
 
-def plans_table(results: xr.Dataset, rank: int) -> str:
-    """The published plans of one rank beside ours, a table in Markdown.
+def plans_table(results: xr.Dataset) -> str:
+    """The published plans of each rank beside ours, a table in Markdown.
 
     Args:
       results: see `plans`.
-      rank: of the models.
     """
-    said = plans(results, rank)
+    first = f"{int(results.step[1]):,}"
     header = [
-        "policies", "published", "ours, at the end", "joint standard errors apart",
-        f"our median after {said['first-step']} steps", "every run at the end",
+        "rank", "policies", "published", "ours, at the end", "joint standard errors apart",
+        f"our median after {first} steps", "every run at the end",
     ]  # fmt: skip
-    last = results.performance.sel(rank=rank).dropna("run").isel(step=-1)
-    rows = [
-        [
-            mode,
-            said[f"published-{mode}"],
-            said[f"own-{mode}"],
-            f"{said[f'apart-{mode}']:.1f}",
-            f"{said[f'early-{mode}']:.1f}",
-            ", ".join(f"{float(value):.1f}" for value in last.sel(mode=mode)),
+    rows = []
+    for rank in results["rank"].values:
+        said = plans(results, rank)
+        last = results.performance.sel(rank=rank).dropna("run").isel(step=-1)
+        rows += [
+            [
+                rank,
+                mode,
+                said[f"published-{mode}"],
+                said[f"own-{mode}"],
+                _or_dash(said[f"apart-{mode}"]),
+                f"{said[f'early-{mode}']:.1f}",
+                ", ".join(f"{float(value):.1f}" for value in last.sel(mode=mode)),
+            ]
+            for mode in ("deterministic", "stochastic")
         ]
-        for mode in ("deterministic", "stochastic")
-    ]
-    return table(header, rows, align="lrrrrr")
+    return table(header, rows, align="rlrrrrr")
+
+
+def _or_dash(number: float) -> str:
+    return "—" if np.isnan(number) else f"{number:.1f}"
 
 
 def _mean(values: xr.DataArray, mode: str) -> float:
@@ -245,9 +252,9 @@ def _bad(results: xr.Dataset, mode: str, *, bad: bool = True) -> str:
 def _rank_helps(results: xr.Dataset) -> str:
     final = results.normalised_performance.isel(step=-1).sel(mode="stochastic")
     final = final.median("run").dropna("rank")
-    if final.sizes["rank"] < 2:
+    if not {20, 70} <= set(final["rank"].values.tolist()):
         return UNKNOWN
-    low, high = (float(final.sel(rank=r, method="nearest")) for r in (20, 70))
+    low, high = (float(final.sel(rank=r)) for r in (20, 70))
     return _verdict(
         high > low + (1 - NEAR), f"the median plan covers {low:.0%} at 20, {high:.0%} at 70"
     )
