@@ -10,6 +10,7 @@ from scipy import optimize
 import pve
 from pve.book import relatives
 from pve.equivalence import calibration, partial, value_aware
+from pve.equivalence.lazy import lazy_model
 from pve.equivalence.transfer import transfer
 from pve.mdp import returns
 
@@ -416,7 +417,10 @@ def test_demands_are_met_by_the_world_and_told_apart_by_models():
     found = relatives.demands(models, world, ferry)
     assert all(numbers[0] == 0 for numbers in found.values())
     usual = {name: numbers[1] for name, numbers in found.items()}
-    assert usual["next states"] == 1
+    assert usual["rewards, next states"] == 1
+    # Two crossings by ferry pay 0.9 (a + 0.81 b), a and b of 0 or 2; on usual days 1 and 1.
+    law = [abs(0.9 * (a + 0.81 * b) - 0.9 * 1.81) for a in (0, 2) for b in (0, 2)]
+    assert usual["laws of all returns"] == pytest.approx(np.mean(law))
     assert usual["all policies' values"] == usual["plan for the mean loses"] == 0
     # What the worst quarter of ferries loses is all that the bridge pays.
     assert usual["plan for the worst quarter loses"] == pytest.approx(0.9 * 0.8)
@@ -426,6 +430,46 @@ def test_demands_are_met_by_the_world_and_told_apart_by_models():
     assert len(table) == 2 + len(found)
     assert all(row.count("✓") >= 1 for row in table[2:])
     assert "| sampled loss | ✓ | −0.40 |" in table  # −0.405, rounded
+
+
+def deaf(mdp, policy):
+    reward = np.repeat((policy * mdp.reward).sum(-1, keepdims=True), 2, 1)
+    chain = np.einsum("sa,sat->st", policy, mdp.transition)
+    return pve.MDP(reward, np.repeat(chain[:, None], 2, 1), mdp.discount)
+
+
+def test_demands_imply_what_the_map_says_and_no_more():
+    world, usual = relatives.crossing(), relatives.crossing(certain=True)
+    best, ferry = pve.policy_iteration(world)[0], np.eye(2)[np.ones(5, int)]
+    models = {
+        "world": world,
+        "usual": usual,
+        "deaf": deaf(world, ferry),
+        "two-state": value_aware.two_state_model(world, best),
+        "lazy": lazy_model(world, 0.5, best),
+        "half usual": pve.MDP(world.reward, (world.transition + usual.transition) / 2, 0.9),
+        "deaf on the bridge": deaf(world, ferry[:, ::-1]),
+        "lazier": lazy_model(world, 0.9, 1.0),
+        "another": pve.MDP(world.reward, RNG.dirichlet(np.ones(5), (5, 2)), 0.9),
+    }
+    found = relatives.demands(models, world, ferry)
+    assert set(found) == set(relatives.NODES)
+    met = {name: np.array(numbers) == 0 for name, numbers in found.items()}
+    for (stronger, weaker), name in relatives.ARROWS.items():
+        assert (met[weaker] | ~met[stronger]).all()
+        if name:
+            place = list(models).index(name)
+            assert met[weaker][place]
+            assert not met[stronger][place]
+    assert min(found["sampled loss"]) < 0  # the world's is not the least
+
+
+def test_map_has_a_box_for_each_demand_and_names_the_models():
+    (ax,) = relatives.draw_map().axes
+    words = [text.get_text() for text in ax.texts if text.get_text()]
+    boxes = [text for *_, text in relatives.NODES.values()]
+    assert sorted(words) == sorted(boxes + [m for m in relatives.ARROWS.values() if m])
+    plt.close("all")
 
 
 def test_features_beside_a_world_change_nothing():

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy import stats
 
 from pve.book.text import table
 from pve.checks import Array
@@ -24,13 +25,39 @@ from pve.mdp.planning import (
     policy_iteration,
     policy_value,
 )
-from pve.mdp.returns import Law, plan_for_cvar, return_deviation, return_law
+from pve.mdp.returns import Law, plan_for_cvar, return_law
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 SHORE, STORM, USUAL, CALM, BRIDGE = range(5)
 STATES = ("shore", "storm", "usual", "calm", "bridge")
 ACTIONS = ("bridge", "ferry")
 ZERO = 1e-9  # what is smaller is shown as nothing
+HORIZON = 4  # moves over which laws of returns are compared: two crossings
+
+# Demands by what the table calls them: place and words in the picture of what implies what.
+NODES = {
+    "rewards, next states": (4.6, 4.0, "rewards and next states"),
+    "laws of all returns": (1.6, 3.0, "laws of all returns\n(distributional)"),
+    "backups of all values": (7.6, 3.0, "one backup of all values\n(order 1, value-aware)"),
+    "all policies' values": (4.2, 2.0, "values of all policies\n(proper)"),
+    "one function, $v_*$": (8.4, 1.5, "the backup of $v_*$\n(iterated)"),
+    "the acting policy's value": (2.2, 1.0, "value of the acting policy\n(unrolled)"),
+    "plan for the mean loses": (6.4, 0.2, "plan for the mean"),
+    "plan for the worst quarter loses": (-1.6, 0.2, "plan for the worst share"),
+    "sampled loss": (9.4, 4.0, "least sampled loss"),
+}
+# What implies what, and a model of the page that shows that the converse is false.
+ARROWS = {
+    ("rewards, next states", "laws of all returns"): "",
+    ("rewards, next states", "backups of all values"): "usual",
+    ("laws of all returns", "all policies' values"): "usual",
+    ("laws of all returns", "plan for the worst quarter loses"): "lazy",
+    ("backups of all values", "all policies' values"): "",
+    ("backups of all values", "one function, $v_*$"): "two-state",
+    ("all policies' values", "the acting policy's value"): "deaf",
+    ("all policies' values", "plan for the mean loses"): "lazy",
+    ("one function, $v_*$", "plan for the mean loses"): "lazy",
+}
 
 
 def crossing(*, certain: bool = False, again: bool = True, toll: float = 0.2) -> MDP:
@@ -280,7 +307,7 @@ def draw_calibration(
             bottom += height
     bars.set_xticks(range(len(parts)), list(parts), fontsize=9)
     bars.set(title="Four Rooms", ylabel="sampled loss")
-    bars.margins(y=0.3)
+    bars.set_ylim(0, 1.15 * max(loss.total for loss in parts.values()))
     bars.legend(fontsize=8)
     return fig
 
@@ -388,9 +415,8 @@ def demands(models: Mapping[str, MDP], env: MDP, acting: Array) -> dict[str, lis
     """
     choices = itertools.product(range(env.num_actions), repeat=env.num_states)
     policies = np.eye(env.num_actions)[list(choices)]
-    values, spread = policy_value(env, policies), _deviations(env, policies)
+    values, laws = policy_value(env, policies), _laws(env, policies)
     best = policy_iteration(env)[0]
-    of_actions = env.reward + env.discount * env.expect(best)
     own = policy_value(env, acting)
     least = sampled_loss(env, env, policies, values).total
     fear, _ = plan_for_cvar(env, SHORE, 2, 0.25)
@@ -401,25 +427,39 @@ def demands(models: Mapping[str, MDP], env: MDP, acting: Array) -> dict[str, lis
 
     for model in models.values():
         _, timid = plan_for_cvar(model, SHORE, 2, 0.25)
-        imagined = model.reward + model.discount * model.expect(best)
-        note("next states", np.abs(model.transition - env.transition).sum(-1).max() / 2)
-        note("one function, $v_*$", np.abs(imagined - of_actions).max())
-        note("the acting policy's value", np.abs(policy_value(model, acting) - own).max())
+        earned = return_law(env, timid, SHORE, 2).cvar(0.25)
+        paid = np.abs(model.reward - env.reward).max()
+        moved = np.abs(model.transition - env.transition).sum(-1).max() / 2
+        pairs = zip(_laws(model, policies), laws, strict=True)
+        note("rewards, next states", max(paid, moved))
+        note("laws of all returns", max(map(_apart, pairs)))
+        note("backups of all values", _backups_apart(model, env, values))
         note("all policies' values", np.abs(policy_value(model, policies) - values).max())
-        note(
-            "all policies' deviations", np.abs(_deviations(model, policies) - spread).max()
-        )
+        note("one function, $v_*$", _backups_apart(model, env, best))
+        note("the acting policy's value", np.abs(policy_value(model, acting) - own).max())
         note("sampled loss", sampled_loss(model, env, policies, values).total - least)
         note("plan for the mean loses", best.mean() - performance(model, env))
-        note(
-            "plan for the worst quarter loses",
-            fear - return_law(env, timid, SHORE, 2).cvar(0.25),
-        )
+        note("plan for the worst quarter loses", fear - earned)
     return found
 
 
-def _deviations(mdp: MDP, policies: Array) -> np.ndarray:
-    return np.array([return_deviation(mdp, policy) for policy in policies])
+def _laws(mdp: MDP, policies: Array) -> list[Law]:
+    states = range(mdp.num_states)
+    return [return_law(mdp, policy, s, HORIZON) for policy in policies for s in states]
+
+
+def _apart(laws: tuple[Law, Law]) -> float:
+    (one, other) = laws
+    return float(
+        stats.wasserstein_distance(one.returns, other.returns, one.chances, other.chances)
+    )
+
+
+def _backups_apart(model: MDP, env: MDP, values: np.ndarray) -> float:
+    off = model.reward - env.reward
+    return float(
+        np.abs(off + env.discount * (model.expect(values) - env.expect(values))).max()
+    )
 
 
 def demands_table(found: Mapping[str, list[float]], models: Mapping[str, MDP]) -> str:
@@ -435,6 +475,31 @@ def demands_table(found: Mapping[str, list[float]], models: Mapping[str, MDP]) -
         for name, numbers in found.items()
     ]
     return table(["", *models], rows, align="l" + "r" * len(models))
+
+
+def draw_map() -> Figure:
+    """Draw which demand implies which, and the models that close the way back."""
+    fig, ax = style.new_figure(figsize=(6.8, 4.4))
+    for (one, other), model in ARROWS.items():
+        start, end = (np.array(NODES[name][:2]) for name in (one, other))
+        room = [12 + 6 * len(NODES[name][2].splitlines()) for name in (one, other)]
+        arrow = {"arrowstyle": "-|>", "color": style.BLACK, "lw": 1.2}
+        arrow |= dict(zip(("shrinkA", "shrinkB"), room, strict=True))
+        ax.annotate("", end, start, arrowprops=arrow)
+        if model:
+            at = 0.5 * (start + end)
+            ax.text(
+                *at, model, ha="center", va="center", fontsize=9, style="italic",
+                color=ORANGE, bbox={"fc": "white", "ec": "none", "pad": 1},
+            )  # fmt: skip
+    for name, (x, y, words) in NODES.items():
+        alone = name == "sampled loss"
+        box = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": ORANGE if alone else BLUE}
+        box["ls"] = "--" if alone else "-"
+        ax.text(x, y, words, ha="center", va="center", fontsize=9, bbox=box)
+    ax.set(xlim=(-3.4, 11), ylim=(-0.2, 4.4))
+    ax.set_axis_off()
+    return fig
 
 
 def with_features(env: MDP, *chains: Array) -> MDP:

@@ -30,7 +30,7 @@ class Transfer(NamedTuple):
     """How a function is made of others, and what a tolerance on these is worth on it.
 
     Attributes:
-      tolerance: the bound, ε Σ |α| + γ (max w − min w).
+      tolerance: the bound, ε times the sum of α's absolute values, plus γ (max w − min w).
       weights: ``[B]``, α, which sum to one.
       rest: ``[S]``, w.
     """
