@@ -1,9 +1,9 @@
 r"""One set of fresh policies on which the pages measure proper losses.
 
-The loss of a policy, :math:`\lVert \tilde T_\pi v_\pi - v_\pi \rVert_2^2`, has a heavy tail:
-a few policies reach the goal often and have values far above all others, and most of a mean
-is theirs. Means over the few dozen policies that a page would draw for itself differ several
-times over. So all pages ask the same policies, and so many that the mean is known to a tenth.
+The loss of a policy, :math:`\lVert \tilde T_\pi v_\pi - v_\pi \rVert_2^2`, has a heavy
+tail: a few policies reach the goal often and have values far above all others, and most of
+a mean is theirs. Means over the few dozen policies that a page would draw for itself differ
+several times over. So all pages ask the same policies, and many of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pve.mdp.bellman import bellman
 from pve.mdp.core import MDP
 from pve.mdp.planning import policy_value
 
-COUNT = 2_000
+COUNT = 1_000
 BLOCK = 250  # bounds the memory of [block, S, S] chains
 
 
