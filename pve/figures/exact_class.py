@@ -95,7 +95,7 @@ def heavy_tail(losses: Mapping[str, Any], means: Mapping[int, Any], source: str)
         place = np.searchsorted(ordered, ordered.mean()) / len(ordered)
         single.plot(ordered.mean(), place, "D", ms=7, color=color)
     single.set(xscale="log", xlabel="loss of one policy", ylabel="share of policies below")
-    single.legend(loc="upper left", fontsize=9)
+    single.legend(loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=9)
     for size, found in means.items():
         low, middle, high = np.quantile(found, (0.05, 0.5, 0.95))
         several.plot([size] * 2, [low, high], color=style.BLACK, lw=3, alpha=0.5)
