@@ -1,0 +1,201 @@
+"""Live pictures in a real browser: what they show is what the library computes."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pydata_sphinx_theme
+import pytest
+import sphinx_book_theme
+from conftest import ROOT
+from oracles import deterministic_policies
+from test_pages import NARROW, SPILLING, WIDE, browser, page, show, violations
+
+import pve
+from pve.book import pictures
+from pve.book.live import Live
+from pve.equivalence import simplex
+from pve.figures import style
+
+pytestmark = pytest.mark.browser
+__all__ = ["browser", "page"]  # fixtures
+
+STATIC = ROOT / "book" / "_static"
+SHEETS = (
+    [
+        Path(theme.__file__).parent / "theme" / name / "static" / "styles" / sheet
+        for theme, name, sheet in (
+            (pydata_sphinx_theme, "pydata_sphinx_theme", "theme.css"),
+            (pydata_sphinx_theme, "pydata_sphinx_theme", "pydata-sphinx-theme.css"),
+            (sphinx_book_theme, "sphinx_book_theme", "sphinx-book-theme.css"),
+        )
+    ]
+    + [STATIC / "custom.css"]
+)  # fmt: skip
+
+THREE = pve.MDP(
+    [[1, 0], [0, 3], [2, 3]],
+    [
+        [[0.3, 0.3, 0.4], [0.1, 0.3, 0.6]],
+        [[0.1, 0.5, 0.4], [0.5, 0.4, 0.1]],
+        [[0.4, 0.3, 0.3], [0.2, 0.3, 0.5]],
+    ],
+    0.9,
+)
+FOUR = deterministic_policies(3, 2)[:4]  # those that take the first action in state 0
+
+
+@functools.cache
+def made(name):
+    """A picture as its chapter makes it."""
+    return {"simplex": lambda: pictures.simplex_picture(THREE, FOUR, 0, 0)}[name]()
+
+
+PICTURES = ("simplex",)
+
+
+def put(page, tmp_path, picture, theme="light", size=WIDE, scripts=True):
+    """Open a page of the book's looks that holds one picture; return its stage."""
+    sheets = "".join(f'<link rel="stylesheet" href="{path.as_uri()}">' for path in SHEETS)
+    code = [f'<script src="{path.as_uri()}"></script>' for path in STATIC.glob("*.js")]
+    body = picture._repr_mimebundle_()["text/html"]
+    path = tmp_path / "page.html"
+    path.write_text(
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>A picture</title>{sheets}"
+        f'{"".join(code) if scripts else ""}<meta name="viewport" '
+        'content="width=device-width"></head><body><main class="bd-content">'
+        '<article class="bd-article"><h1>A picture</h1>'
+        f"<figure>{body}</figure></article></main></body></html>",
+        encoding="utf-8",
+    )
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.set_viewport_size(size)
+    page.goto(path.as_uri(), wait_until="load")
+    show(page, theme)
+    assert problems == []
+    return page.locator(".pve-live-stage")
+
+
+def data(stage):
+    """What the picture says of its state, for programs."""
+    return stage.evaluate("(stage) => ({ ...stage.dataset })")
+
+
+def turn(stage, label, value):
+    """Put a slider to a value."""
+    stage.get_by_role("slider", name=label).fill(str(value))
+
+
+def numbers(text):
+    return np.array([float(x) for x in text.split(",")])
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_it_is_at_home_on_every_screen(page, tmp_path, name):
+    stage = put(page, tmp_path, made(name))
+    assert violations(page) == []
+    for theme in ("light", "dark"):
+        for size in (WIDE, NARROW):
+            stage = put(page, tmp_path, made(name), theme, size)
+            assert stage.is_visible()
+            assert page.evaluate(SPILLING) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+            sizes = stage.locator("svg text").evaluate_all(
+                "texts => texts.map((text) => parseFloat(getComputedStyle(text).fontSize)"
+                " * text.getScreenCTM().a)"
+            )
+            assert min(sizes) >= 9
+            assert all(stage.locator("svg[role=img]").evaluate_all(
+                "pictures => pictures.map((x) => x.getAttribute('aria-label').length > 20)"
+            ))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_still_picture_stands_where_it_cannot_move(page, tmp_path, name):
+    put(page, tmp_path, made(name), scripts=False)
+    still = page.locator(".pve-live img")
+    assert still.is_visible()
+    assert still.evaluate("image => image.naturalWidth") > 100
+    assert len(still.get_attribute("alt")) > 20
+    assert "scripts" in page.locator(".pve-still").inner_text()
+    stage = put(page, tmp_path, made(name))
+    assert not still.is_visible()
+    page.emulate_media(media="print")
+    assert still.is_visible()
+    assert not stage.is_visible()
+    page.emulate_media(media="screen")
+
+
+def test_a_notebook_has_a_bitmap_too():
+    figure, _ = style.new_figure(figsize=(1, 1))
+    bundle = Live("none", {"text": '"<&'}, figure, "a <picture>")._repr_mimebundle_()
+    assert bundle["image/png"].startswith("iVBORw0KGgo")
+    assert (
+        'data-numbers="{&quot;text&quot;: &quot;\\&quot;&lt;&amp;&quot;}"'
+        in (bundle["text/html"])
+    )
+    assert 'alt="a &lt;picture&gt;"' in bundle["text/html"]
+
+
+@pytest.mark.parametrize("shown", range(5))
+def test_the_triangle_shows_what_is_left(page, tmp_path, shown):
+    stage = put(page, tmp_path, made("simplex"))
+    row, values = THREE.transition[0, 0], pve.policy_value(THREE, FOUR)
+    turn(stage, "policies asked", shown)
+    for epsilon in (0, 0.01, 0.15, 0.6):
+        turn(stage, "allowed residual", epsilon)
+        corners = simplex.allowed(row, values[:shown], 0.9, epsilon)
+        seen = data(stage)
+        assert float(seen["area"]) == pytest.approx(simplex.share(corners), abs=1e-9)
+        far = np.abs(corners - row).sum(-1).max() / 2
+        assert float(seen["far"]) == pytest.approx(far, abs=1e-9)
+        kinds = {1: "point", 2: "segment"}
+        assert seen["kind"] == kinds.get(len(corners), "area")
+
+
+def residuals(row):
+    """One-step residuals of the model with this row, by the Bellman operator."""
+    transition = THREE.transition.copy()
+    transition[0, 0] = row
+    model = pve.MDP(THREE.reward, transition, 0.9)
+    values = pve.policy_value(THREE, FOUR)
+    return (pve.bellman(model, FOUR, values) - values)[:, 0]
+
+
+def test_the_model_of_the_triangle_is_dragged(page, tmp_path):
+    stage = put(page, tmp_path, made("simplex"))
+    knob = stage.locator(".pve-live-handle")
+    first = numbers(data(stage)["model"])
+    assert data(stage)["fits"] == "true"
+    assert np.abs(first - THREE.transition[0, 0]).sum() / 2 > 0.3
+    turn(stage, "policies asked", 4)
+    box = knob.bounding_box()
+    page.mouse.move(box["x"] + 14, box["y"] + 14)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 14, box["y"] - 70, steps=4)
+    page.mouse.up()
+    moved = numbers(data(stage)["model"])
+    assert moved[2] > first[2] + 0.1
+    assert moved.sum() == pytest.approx(1)
+    texts = stage.locator(".pve-live-row .said").all_inner_texts()
+    found = [float(text.replace("−", "-")) for text in texts]
+    np.testing.assert_allclose(found, residuals(moved), atol=0.0051)
+    fits = np.abs(residuals(moved)).max() <= 0.15
+    assert data(stage)["fits"] == str(fits).lower()
+    # Far outside it stays a distribution.
+    knob.focus()
+    for _ in range(40):
+        page.keyboard.press("Shift+ArrowRight")
+    at_last = numbers(data(stage)["model"])
+    assert at_last.min() >= 0
+    assert at_last.sum() == pytest.approx(1)
+    assert "0." in knob.get_attribute("aria-label")
+
+
+def test_illegal_triangles():
+    with pytest.raises(ValueError, match="legal are 3 and at most 4"):
+        pictures.simplex_picture(pve.four_rooms().mdp, FOUR, 0, 0)
+    with pytest.raises(ValueError, match="does not take action 1"):
+        pictures.simplex_picture(THREE, FOUR, 0, 1)
