@@ -1,6 +1,7 @@
 """Live pictures in a real browser: what they show is what the library computes."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ import pve
 from pve.book import pictures
 from pve.book.live import Live
 from pve.equivalence import simplex
+from pve.equivalence.lazy import lazy_model
 from pve.figures import style
+from pve.worlds.gridworld import grid_world
 
 pytestmark = pytest.mark.browser
 __all__ = ["browser", "page"]  # fixtures
@@ -43,15 +46,30 @@ THREE = pve.MDP(
     0.9,
 )
 FOUR = deterministic_policies(3, 2)[:4]  # those that take the first action in state 0
+TRACK = grid_world("..G..\n.###.\n.###.\n.....", p_intended=1.0, discount=0.9)
+X, Y = TRACK.xy.T
+AROUND = np.eye(4)[
+    np.select([(Y == 0) & (X < 4), (X == 4) & (Y < 3), (Y == 3) & (X > 0)], [1, 2, 0], 3)
+]
+MODELS = {
+    "plus": replace(TRACK.mdp, reward=TRACK.mdp.reward + 0.1),
+    "turns": replace(TRACK.mdp, reward=TRACK.mdp.reward + 0.1 * (-1.0) ** (X + Y)[:, None]),
+    "lazy": lazy_model(TRACK.mdp, 0.3, 1.0),
+}
 
 
 @functools.cache
 def made(name):
     """A picture as its chapter makes it."""
-    return {"simplex": lambda: pictures.simplex_picture(THREE, FOUR, 0, 0)}[name]()
+    return {
+        "simplex": lambda: pictures.simplex_picture(THREE, FOUR, 0, 0),
+        "residuals": lambda: pictures.residuals_picture(
+            TRACK, AROUND, MODELS, start=TRACK.index(1, 3), goal=TRACK.index(2, 0)
+        ),
+    }[name]()
 
 
-PICTURES = ("simplex",)
+PICTURES = ("simplex", "residuals")
 
 
 def put(page, tmp_path, picture, theme="light", size=WIDE, scripts=True):
@@ -199,3 +217,67 @@ def test_illegal_triangles():
         pictures.simplex_picture(pve.four_rooms().mdp, FOUR, 0, 0)
     with pytest.raises(ValueError, match="does not take action 1"):
         pictures.simplex_picture(THREE, FOUR, 0, 1)
+
+
+def error_by_linear_system(model):
+    """The error of the values by the identity e = (I − γ P̃)⁻¹ ρ."""
+    value = pve.policy_value(TRACK.mdp, AROUND)
+    residual = pve.bellman(model, AROUND, value) - value
+    chain = np.einsum("sa,sat->st", AROUND, model.transition)
+    return np.linalg.solve(np.eye(len(value)) - 0.9 * chain, residual)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_residuals_add_up_to_the_error_of_the_value(page, tmp_path, name):
+    stage = put(page, tmp_path, made("residuals"))
+    stage.get_by_role("radio", name=name).check()
+    value, model = pve.policy_value(TRACK.mdp, AROUND), MODELS[name]
+    for step in (0, 1, 7, 100):
+        turn(stage, "steps walked", step)
+        seen = data(stage)
+        assert seen["model"] == name
+        start = int(seen["start"])
+        # What t steps in the model, followed by the true value, are wrong by.
+        ahead = value if step == 0 else pve.bellman_power(model, AROUND, value, step)
+        assert float(seen["sum"]) == pytest.approx((ahead - value)[start], abs=1e-9)
+        error = error_by_linear_system(model)[start]
+        assert float(seen["error"]) == pytest.approx(error, abs=1e-9)
+    assert float(seen["sum"]) == pytest.approx(error, abs=1e-4)
+    assert f"{error:.3f}".replace("-", "−") in stage.inner_text()
+
+
+def test_sums_of_residuals():
+    value = pve.policy_value(TRACK.mdp, AROUND)
+    for model in MODELS.values():
+        met = pictures.sums(model, AROUND, value, 400)
+        assert met.shape == (401, TRACK.mdp.num_states)
+        np.testing.assert_allclose(met[0], 0)
+        np.testing.assert_allclose(met[-1], error_by_linear_system(model), atol=1e-12)
+    plus = pictures.sums(MODELS["plus"], AROUND, value, 5)[:, 0]
+    np.testing.assert_allclose(plus, 0.1 * (1 - 0.9 ** np.arange(6)) / 0.1)
+
+
+def test_the_walk_plays_and_its_start_is_dragged(page, tmp_path):
+    stage = put(page, tmp_path, made("residuals"))
+    turn(stage, "steps walked", 98)
+    stage.get_by_role("button", name="Play").click()
+    page.wait_for_function(
+        "document.querySelector('.pve-live-stage').dataset.step === '100'"
+    )
+    # There it stops, and begins anew.
+    stage.get_by_role("button", name="Play").click()
+    stage.get_by_role("button", name="Pause").click()
+    assert int(data(stage)["step"]) < 20
+    knob = stage.locator(".pve-live-handle")
+    knob.focus()
+    page.keyboard.press("ArrowRight")
+    assert int(data(stage)["start"]) == TRACK.index(2, 3)
+    page.keyboard.press("ArrowUp")  # a wall
+    assert int(data(stage)["start"]) == TRACK.index(2, 3)
+    box, goal = knob.bounding_box(), TRACK.xy[TRACK.index(2, 0)]
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 5, box["y"] + 5 - 3 * box["height"], steps=3)
+    page.mouse.up()
+    assert int(data(stage)["start"]) == TRACK.index(*goal)
+    assert "3, 1" in knob.get_attribute("aria-label")

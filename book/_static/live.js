@@ -104,7 +104,9 @@
     button.addEventListener("click", () => {
       if (timer) return stop();
       button.textContent = "Pause";
-      timer = setInterval(() => tick() === false && stop(), pause);
+      const next = () => tick() === false && stop();
+      timer = setInterval(next, pause);
+      next();
     });
     return { button, stop };
   };

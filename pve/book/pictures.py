@@ -5,16 +5,21 @@ Each is a function that asks the library for the numbers and gives a `pve.book.l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Polygon
+from matplotlib.patches import Polygon, Rectangle
 
 from pve.book.live import Live
 from pve.checks import Array
 from pve.equivalence.simplex import CORNERS, allowed, share
 from pve.figures import style
+from pve.mdp.bellman import bellman
 from pve.mdp.core import MDP
 from pve.mdp.planning import policy_value
+from pve.worlds.gridworld import GridWorld
 
 # Of the policies, in the order in which they come; as in book/_static/custom.css.
 INKS = ("#0072b2", "#b84a00", "#00795a", "#8f4a8c")
@@ -100,4 +105,108 @@ def _draw_simplex(row: Array, values: Array, corners: Array, ax: Axes) -> None:
         place = x + shift[0], y + shift[1]
         ax.text(*place, f"state {number}", ha="center", va="center")
     ax.set(xlim=(-0.18, 1.18), ylim=(-0.08, 0.98), aspect="equal")
+    ax.axis("off")
+
+
+def residuals_picture(
+    world: GridWorld,
+    policy: Array,
+    models: Mapping[str, MDP],
+    *,
+    start: int,
+    goal: int,
+    steps: int = 100,
+    step: int = 24,
+) -> Live:
+    """A walker in a model whose residuals add up to the error of a value.
+
+    Args:
+      world: cells around a window, in which the sum is drawn.
+      policy: ``[S, A]``.
+      models: by name; the first is shown at first.
+      start: the state where the walk begins.
+      goal: the state marked G.
+      steps: how many are walked.
+      step: how many at first.
+    """
+    value = policy_value(world.mdp, policy)
+    given = {name: _walk_in(model, policy, value) for name, model in models.items()}
+    epsilon = max(np.abs(each["residual"]).max() for each in given.values())
+    discount = float(world.mdp.discount)
+    figure, ax = style.new_figure(figsize=(5.4, 3.8))
+    _draw_track(world, next(iter(given.values()))["residual"] / epsilon, start, goal, ax)
+    inner = ax.inset_axes((0.22, 0.29, 0.63, 0.54))
+    for (name, model), dashes in zip(models.items(), ("-", "--", ":", "-."), strict=False):
+        met = sums(model, policy, value, steps)[:, start]
+        inner.plot(met, dashes, color=style.BLACK, label=name)
+    inner.set(xlabel="steps walked", ylabel="sum of residuals")
+    inner.legend(fontsize=8)
+    return Live(
+        "residuals",
+        {
+            "cells": (world.xy - world.xy.min(0)).tolist(),
+            "goal": goal,
+            "models": {
+                name: {key: part if key == "chain" else part.tolist()
+                       for key, part in each.items()}
+                for name, each in given.items()
+            },
+            "discount": discount,
+            "epsilon": float(epsilon),
+            "steps": steps,
+            "step": step,
+            "start": start,
+            "shown": next(iter(models)),
+        },
+        figure,
+        "A track of cells, each with the sign of its residual, and inside it the "
+        "discounted sum of the residuals that a walker meets, against time, for each model",
+    )  # fmt: skip
+
+
+def sums(model: MDP, policy: Array, value: Array, steps: int) -> np.ndarray:
+    """The discounted residuals that a walk meets, summed up to each step.
+
+    After t steps that is the error of t steps in the model followed by the true value.
+
+    Args:
+      model: the model walked in.
+      policy: ``[S, A]``.
+      value: ``[S]``, the policy's true value.
+      steps: T.
+
+    Returns:
+      ``[T + 1, S]``, by the state where the walk begins.
+    """
+    reached = [np.asarray(value, np.float64)]
+    for _ in range(steps):
+        reached.append(np.asarray(bellman(model, policy, reached[-1])))
+    return np.array(reached) - value
+
+
+def _walk_in(model: MDP, policy: Array, value: Array) -> dict[str, Any]:
+    """What a walk needs: where each cell leads, its residual, the error of its value."""
+    chain = np.einsum("sa,sat->st", policy, np.asarray(model.transition, np.float64))
+    return {
+        "chain": [
+            [[int(to), float(row[to])] for to in np.flatnonzero(row)] for row in chain
+        ],
+        "residual": np.asarray(bellman(model, policy, value)) - value,
+        "error": policy_value(model, policy) - value,
+    }
+
+
+def _draw_track(world: GridWorld, size: Array, start: int, goal: int, ax: Axes) -> None:
+    for each, (x, y) in zip(size, world.xy, strict=True):
+        ink = INKS[1] if each > 0 else INKS[0]
+        ax.add_patch(
+            Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fc=ink, alpha=0.1 + 0.3 * abs(each))
+        )
+        ax.text(x, y - 0.1, "+" if each > 0 else "−", ha="center", va="center")
+    x, y = world.xy[start]
+    ax.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, lw=1.8))
+    x, y = world.xy[goal]
+    ax.text(x, y + 0.32, "goal", ha="center", va="center", fontsize=8)
+    (left, top), (right, bottom) = world.xy.min(0), world.xy.max(0)
+    ax.set(xlim=(left - 0.6, right + 0.6), ylim=(bottom + 0.6, top - 0.6), aspect="equal")
     ax.axis("off")
