@@ -4,7 +4,10 @@ import functools
 from dataclasses import replace
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pydata_sphinx_theme
 import pytest
 import sphinx_book_theme
@@ -13,10 +16,11 @@ from oracles import deterministic_policies
 from test_pages import NARROW, SPILLING, WIDE, browser, page, show, violations
 
 import pve
-from pve.book import pictures
+from pve.book import pictures, sliders
 from pve.book.live import Live
+from pve.book.slides import Slides
 from pve.equivalence import simplex
-from pve.equivalence.lazy import lazy_model
+from pve.equivalence.lazy import lazy_line, lazy_model
 from pve.figures import style
 from pve.worlds.gridworld import grid_world
 
@@ -56,6 +60,10 @@ MODELS = {
     "turns": replace(TRACK.mdp, reward=TRACK.mdp.reward + 0.1 * (-1.0) ** (X + Y)[:, None]),
     "lazy": lazy_model(TRACK.mdp, 0.3, 1.0),
 }
+BOWLS = {  # in which Adam stalls, and in which it does not
+    "proper loss": np.array([[0.0028, 0.0388], [0.0388, 2.0685]]),
+    "order 1": np.array([[0.418, 0.172], [0.172, 0.345]]),
+}
 
 
 @functools.cache
@@ -66,10 +74,11 @@ def made(name):
         "residuals": lambda: pictures.residuals_picture(
             TRACK, AROUND, MODELS, start=TRACK.index(1, 3), goal=TRACK.index(2, 0)
         ),
+        "bowl": lambda: pictures.bowl_picture(BOWLS, ("staying", "left for right")),
     }[name]()
 
 
-PICTURES = ("simplex", "residuals")
+PICTURES = ("simplex", "residuals", "bowl")
 
 
 def put(page, tmp_path, picture, theme="light", size=WIDE, scripts=True):
@@ -93,7 +102,7 @@ def put(page, tmp_path, picture, theme="light", size=WIDE, scripts=True):
     page.goto(path.as_uri(), wait_until="load")
     show(page, theme)
     assert problems == []
-    return page.locator(".pve-live-stage")
+    return page.locator(".pve-live-stage, .pve-slides")
 
 
 def data(stage):
@@ -281,3 +290,103 @@ def test_the_walk_plays_and_its_start_is_dragged(page, tmp_path):
     page.mouse.up()
     assert int(data(stage)["start"]) == TRACK.index(*goal)
     assert "3, 1" in knob.get_attribute("aria-label")
+
+
+def adam_by_optax(bowl, start, rate, steps):
+    """The mixture at each step, by autodiff and optax, in float64."""
+    with jax.enable_x64(True):
+        bowl = jnp.asarray(bowl)
+
+        def loss(logits):
+            w = jax.nn.softmax(logits)[1:]
+            return w @ bowl @ w
+
+        logits = jnp.log(jnp.array([1 - sum(start), *start]))
+        optimiser = optax.adam(rate)
+
+        def move(carry, _):
+            logits, state = carry
+            change, state = optimiser.update(jax.grad(loss)(logits), state)
+            return (logits + change, state), jax.nn.softmax(logits)[1:]
+
+        carry = logits, optimiser.init(logits)
+        return np.asarray(jax.lax.scan(move, carry, length=steps + 1)[1])
+
+
+@pytest.mark.parametrize("name", BOWLS)
+def test_adam_in_a_bowl(name):
+    start = (0.2, 0.6)
+    ours = pictures.adam_path(BOWLS[name], start, 0.02, 300)
+    assert ours.shape == (301, 2)
+    np.testing.assert_allclose(ours[0], start)
+    theirs = adam_by_optax(BOWLS[name], start, 0.02, 300)
+    np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+def test_the_bowls_are_walked_in(page, tmp_path):
+    stage = put(page, tmp_path, made("bowl"))
+    for keys in ((), ("Shift+ArrowUp", "ArrowLeft"), ("Shift+ArrowRight",) * 20):
+        stage.locator(".pve-live-handle").focus()
+        for key in keys:
+            page.keyboard.press(key)
+        start = numbers(data(stage)["start"])
+        assert start.min() > 0
+        assert start.sum() < 1
+        for step in (0, 250, 1000):
+            turn(stage, "steps of Adam", step)
+            seen = data(stage)
+            for i, bowl in enumerate(BOWLS.values()):
+                path = pictures.adam_path(bowl, start, 0.01, 1000)
+                np.testing.assert_allclose(numbers(seen[f"adam{i}"]), path[step], atol=1e-9)
+                # Newton's end is the world.
+                np.testing.assert_allclose(numbers(seen[f"newton{i}"]), 0, atol=1e-12)
+    assert "staying" in stage.locator(".pve-live-said").first.inner_text()
+
+
+def test_adam_stalls_where_the_bowl_is_flat(page, tmp_path):
+    stage = put(page, tmp_path, made("bowl"))
+    flat, round_ = (numbers(data(stage)[f"adam{i}"])[0] for i in range(2))
+    assert flat > 0.5 > 0.1 > round_
+    turn(stage, "steps of Adam", 990)
+    stage.get_by_role("button", name="Play").click()
+    page.wait_for_function(
+        "document.querySelector('.pve-live-stage').dataset.step === '1000'"
+    )
+    assert stage.get_by_role("button", name="Play").is_visible()
+
+
+def test_slides_play_to_their_end_and_anew(page, tmp_path):
+    def draw(row, column):
+        return style.new_figure(figsize=(1, 1))[0]
+
+    slides = Slides(
+        draw,
+        {"row": ["a", "b"], "column": ["x", "y", "z"]},
+        alt=lambda row, column: f"the frame {row} {column}",
+        start=[1, 0],
+    )
+    stage = put(page, tmp_path, slides)
+    assert violations(page) == []
+    shown, play = stage.locator("img:visible"), stage.locator(".pve-play")
+    assert shown.get_attribute("alt") == "the frame b x"
+    play.click()
+    assert play.inner_text() == "Pause"
+    page.wait_for_function("document.querySelector('.pve-play').textContent === 'Play'")
+    assert shown.get_attribute("alt") == "the frame b z"
+    column = stage.get_by_role("slider", name="column")
+    assert column.get_attribute("aria-valuetext") == "z"
+    play.click()
+    assert shown.get_attribute("alt") == "the frame b x"
+    stage.get_by_role("slider", name="row").fill("0")  # a hand on it stops it
+    assert play.inner_text() == "Play"
+    page.emulate_media(media="print")
+    assert not play.is_visible()
+    page.emulate_media(media="screen")
+
+
+def test_sliders_start_on_the_way():
+    line = lazy_line(TRACK.mdp, [0.1, 0.4, 0.9], AROUND[None])
+    slides = sliders.lazy_slides(
+        TRACK, lambda share: lazy_model(TRACK.mdp, share), line, "a source"
+    )
+    assert slides.start == [1]

@@ -210,3 +210,88 @@ def _draw_track(world: GridWorld, size: Array, start: int, goal: int, ax: Axes) 
     (left, top), (right, bottom) = world.xy.min(0), world.xy.max(0)
     ax.set(xlim=(left - 0.6, right + 0.6), ylim=(bottom + 0.6, top - 0.6), aspect="equal")
     ax.axis("off")
+
+
+def bowl_picture(
+    bowls: Mapping[str, Array],
+    ways: tuple[str, str],
+    *,
+    start: tuple[float, float] = (0.5, 0.4),
+    rate: float = 0.01,
+    steps: int = 1000,
+) -> Live:
+    """Losses over mixtures of the world with two wrong models, and who finds the bottom.
+
+    Args:
+      bowls: by name ``[2, 2]``, Q of the loss w·Q w; two are drawn side by side.
+      ways: the names of the two models that w mixes into the world.
+      start: w at first; both positive, their sum below one.
+      rate: of Adam on the mixture's three logits.
+      steps: of Adam.
+    """
+    given = {name: np.asarray(bowl, np.float64) for name, bowl in bowls.items()}
+    figure, axes = style.new_figure(1, len(given), figsize=(6.8, 3.6), sharey=True)
+    for ax, (name, bowl) in zip(np.ravel(axes), given.items(), strict=True):
+        _draw_bowl(bowl, adam_path(bowl, start, rate, steps), ways, ax)
+        ax.set_title(name)
+    return Live(
+        "bowl",
+        {
+            "bowls": {name: bowl.tolist() for name, bowl in given.items()},
+            "ways": list(ways),
+            "start": list(start),
+            "rate": rate,
+            "steps": steps,
+            "step": steps,
+            "every": steps // 10,
+        },
+        figure,
+        "Contours of losses over mixtures of the world with two wrong models, each with "
+        "the path of Adam and the straight step of Newton to the world: "
+        + ", ".join(given),
+    )
+
+
+def adam_path(bowl: Array, start: Array, rate: float, steps: int) -> np.ndarray:
+    """Adam on the logits of a mixture (1 − w₁ − w₂, w₁, w₂) with the loss w·Q w.
+
+    Args:
+      bowl: ``[2, 2]``, Q.
+      start: ``[2]``, w at first.
+      rate: the learning rate.
+      steps: how many.
+
+    Returns:
+      ``[steps + 1, 2]``, w on the way.
+    """
+    logits = np.log(np.append(1 - np.sum(start), start))
+    mean, square = np.zeros((2, 3))
+    path = []
+    for t in range(1, steps + 2):
+        w = np.exp(logits - logits.max())
+        w /= w.sum()
+        path.append(w[1:])
+        slope = np.append(0, 2 * np.asarray(bowl) @ w[1:])
+        gradient = w * (slope - w @ slope)
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        step = mean / (1 - 0.9**t) / (np.sqrt(square / (1 - 0.999**t)) + 1e-8)
+        logits = logits - rate * step
+    return np.array(path)
+
+
+def _draw_bowl(bowl: np.ndarray, path: Array, ways: tuple[str, str], ax: Axes) -> None:
+    x, y = np.meshgrid(*2 * [np.linspace(0, 1, 201)])
+    loss = bowl[0, 0] * x**2 + 2 * bowl[0, 1] * x * y + bowl[1, 1] * y**2
+    loss = np.where(x + y <= 1.0001, np.maximum(loss, 1e-12), np.nan)
+    ax.contour(
+        x, y, loss, 10.0 ** np.arange(-7, 1.1, 0.5), colors=style.GREY, linewidths=0.6
+    )
+    ax.add_patch(Polygon([(0, 0), (1, 0), (0, 1)], fill=False, ec=style.BLACK, lw=1.2))
+    ax.plot([path[0, 0], 0], [path[0, 1], 0], "--", color=INKS[0], label="Newton")
+    ax.plot(*path.T, color=INKS[1], label="Adam")
+    ax.plot(*path[-1], "o", color=INKS[1])
+    ax.plot(0, 0, "o", color=INKS[0], clip_on=False)
+    ax.plot(*path[0], "o", color=style.BLACK)
+    ax.set(xlabel=f"share of {ways[0]}", ylabel=f"share of {ways[1]}", aspect="equal")
+    ax.legend(loc="upper right")
