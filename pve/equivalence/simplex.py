@@ -31,9 +31,9 @@ def allowed(
       epsilon: ε ≥ 0.
 
     Returns:
-      ``[corners, 3]``, distributions, in the order in which they lie around the polygon:
-      every point where two of its bounding lines meet and that is on the right side of
-      all the others. Two of them are the ends of a segment, one is a point.
+      ``[corners, 3]``, distributions, in the order in which they lie around the polygon.
+      A corner is where two bounding lines meet, on the right side of all the others. Two
+      of them are the ends of a segment, one is a point.
 
     Raises:
       ValueError: there are not three next states, or ε is negative.
