@@ -239,6 +239,21 @@ def test_loss_with_the_best_reward_is_a_variance(seed):
     assert (0.81 * (values @ apart) ** 2).mean() >= best - 1e-12
 
 
+@given(seeds)
+def test_the_loss_over_several_directions(seed):
+    random = np.random.default_rng(seed)
+    values = 10 * random.normal(size=(3, 7, STATES))
+    directions = random.normal(size=(3, 2, STATES))
+    directions -= directions.mean(-1, keepdims=True)
+    found = exact_class.curvature_over(values, directions, 0.9)
+    for of_pair, ways, bowl in zip(values, directions, found, strict=True):
+        w = random.normal(size=2)
+        # The residuals' mean square, after a least-squares fit of the reward.
+        wrong = 0.9 * of_pair @ (w @ ways)
+        left = optimize.minimize_scalar(lambda r, x=wrong: np.mean((r + x) ** 2)).fun
+        assert w @ bowl @ w == pytest.approx(left, rel=1e-6)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_curvatures_of_few_policies_are_zero_in_the_rest(count):
     values = np.random.default_rng(0).normal(size=(count, 5))

@@ -338,10 +338,10 @@ def test_a_picture_under_a_slider_moves(page, book):
     assert shown.count() == 1
     assert shown.get_attribute("src") != before
     assert shown.get_attribute("alt") != words
-    step = slides.locator("output").last.text_content()
+    step = slides.locator(".said").last.text_content()
     assert step == "0"
     page.keyboard.press("ArrowRight")
-    assert slides.locator("output").last.text_content() != step
+    assert slides.locator(".said").last.text_content() != step
 
 
 def test_sliders_leave_a_still_picture_in_print(page, book):

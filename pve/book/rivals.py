@@ -202,6 +202,7 @@ def write(out: str | Path, seed: int, runs: int = 3) -> list[Path]:
         parts.append(study(seed, runs=[run]))
         together = described(
             xr.concat(parts, "run"),
+            capacity.NAME,
             origin("models of limited rank under four losses", identity),
         )
         checksum = store.write_dataset(folder / FILE, together)

@@ -63,6 +63,8 @@ def cloud_slides(results: xr.Dataset, moments: int = 21) -> Slides:
             f"{width} models of {order} in their principal plane after {step} steps, "
             "each with its way there"
         ),
+        # On the way: there is more to come, and some has been.
+        start=[len(orders) - 1, (len(steps) - 1) // 3],
     )
 
 
@@ -163,4 +165,5 @@ def lazy_slides(
             f"A lazy model that stays with probability {share}: a map of where its plan "
             "leads, and its loss and the error of its values on curves over c"
         ),
+        start=[int(np.abs(line.share - 0.5).argmin())],  # half as fast as the world
     )

@@ -18,7 +18,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-# Shows the frame that the sliders name; in row-major order of the sliders.
+# Shows the frame that the sliders name; in row-major order of the sliders. Played, the
+# last of them runs to its end, and from there it begins anew.
 _SCRIPT = """
 (() => {
   const figure = document.currentScript.closest(".pve-slides");
@@ -31,19 +32,42 @@ _SCRIPT = """
       const label = labels[i][slider.value];
       index = index * labels[i].length + Number(slider.value);
       slider.setAttribute("aria-valuetext", label);
-      slider.parentElement.querySelector("output").textContent = label;
+      slider.parentElement.querySelector(".said").textContent = label;
     });
     frames.forEach((frame, i) => { frame.hidden = i !== index; });
   };
-  sliders.forEach((slider) => slider.addEventListener("input", show));
+  const play = figure.querySelector(".pve-play");
+  const last = sliders[sliders.length - 1];
+  let timer = 0;
+  const stop = () => {
+    clearInterval(timer);
+    timer = 0;
+    play.textContent = "Play";
+  };
+  const step = () => {
+    last.value = Number(last.value) < Number(last.max) ? Number(last.value) + 1 : 0;
+    show();
+    if (last.value === last.max) stop();
+  };
+  play.addEventListener("click", () => {
+    if (timer) return stop();
+    play.textContent = "Pause";
+    timer = setInterval(step, 400);
+    step();
+  });
+  sliders.forEach((slider) => slider.addEventListener("input", () => {
+    stop();
+    show();
+  }));
   figure.querySelector(".pve-sliders").hidden = false;
   show();
 })();
 """
+_PLAY = '<button type="button" class="pve-play">Play</button>'
 
 
 class Slides:
-    """Frames with a slider for each thing that changes.
+    """Frames with a slider for each thing that changes; the last can be played.
 
     Args:
       draw: draws the frame of one choice, given a label's index for each slider.
@@ -106,15 +130,16 @@ class Slides:
             for i, (frame, alt) in enumerate(zip(self.frames, self.alts, strict=True))
         )
         sliders = "".join(
-            f"<label><span>{html.escape(name)}: <output>{html.escape(labels[at])}</output>"
-            f'</span><input type="range" min="0" max="{len(labels) - 1}" value="{at}"'
+            f'<label><span>{html.escape(name)}: <span class="said">'
+            f"{html.escape(labels[at])}</span></span>"
+            f'<input type="range" min="0" max="{len(labels) - 1}" value="{at}"'
             ' autocomplete="off"></label>'
             for (name, labels), at in zip(self.sliders.items(), self.start, strict=True)
         )
         labels = html.escape(json.dumps(list(self.sliders.values())))
         return (
             f'<div class="pve-slides" data-labels="{labels}">'
-            f'<div class="pve-sliders" hidden>{sliders}</div>{frames}'
+            f'<div class="pve-sliders" hidden>{sliders}{_PLAY}</div>{frames}'
             f"<script>{_SCRIPT}</script></div>"
         )
 

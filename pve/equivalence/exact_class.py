@@ -242,6 +242,23 @@ def curvature_along(values: Array, direction: Array, discount: float) -> np.ndar
     return discount**2 * seen.var(-1)
 
 
+def curvature_over(values: Array, directions: Array, discount: float) -> np.ndarray:
+    """The proper loss over changes of p̃(· | s, a) along several directions at once.
+
+    Args:
+      values: ``[..., N, S]``, values of policies that take a in s.
+      directions: ``[..., D, S]``, each with sum zero, of any length.
+      discount: γ.
+
+    Returns:
+      ``[..., D, D]``: Q = γ² Cov_π[u_i·v_π, u_j·v_π]. The change Σ_i w_i u_i, the reward
+      refitted, has the mean squared residual w·Q w.
+    """
+    seen = np.asarray(values, np.float64) @ np.swapaxes(directions, -1, -2)
+    centred = discount * (seen - seen.mean(-2, keepdims=True))
+    return np.swapaxes(centred, -1, -2) @ centred / seen.shape[-2]
+
+
 def value_range(mdp: MDP, state: int, action: int) -> tuple[float, float]:
     """The least and the largest v_π(s) among all policies with π(s) = a.
 
