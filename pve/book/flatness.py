@@ -126,8 +126,6 @@ def bowl_facts(values: Array, env: MDP) -> dict[str, Any]:
     flatter = (found.curvature < stay.reshape(flattest.shape)[..., None]).sum(-1)
     return {
         "digits": float(np.median(np.log10(found.curvature[..., 0] / flattest))),
-        "steepest": power_of_ten(float(np.median(found.curvature[..., 0]))),
-        "flattest": power_of_ten(float(np.median(flattest))),
         "stay": power_of_ten(float(np.median(stay))),
         "stay-times": power_of_ten(float(np.median(stay / flattest.ravel()))),
         "cosine": float(np.median(cosine)),
@@ -226,7 +224,6 @@ def training_facts(
         "cos-near": float(np.median(last.cosine[:, ~np.asarray(far)])),
         "share": float(np.median(last.share)),
         "kept-steep": 100 * float(np.sqrt(end[:half].sum() / start[:half].sum())),
-        "kept-typical": 100 * float(np.median(np.sqrt(end / start))),
         "in-last": 100 * float(end[-1] / end.sum()),
         "in-last-before": 100 * float(start[-1] / start.sum()),
     }
@@ -302,7 +299,6 @@ def solving_facts(
     return {
         "runs": len(paths),
         "start": float(distances[:, 0].mean()),
-        "steps": distances.shape[1] - 1,
         "worst": power_of_ten(float(final.max())),
         "reward": power_of_ten(float(reward)),
         "one": power_of_ten(float(first.loss[one])),
