@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from conftest import ROOT
 
+from pve import figures
 from pve.book import published
 from pve.experiments import capacity, diameter
 from pve.figures.capacity import over_training
@@ -235,3 +236,24 @@ def test_shipped_runs_come_out_again(experiment, run):
     np.testing.assert_allclose(again, expected, rtol=5e-3)  # see test_summary
     other = kept.loss.sel({**run, "run": 1 - run["run"]}).isel(logged_step=slice(10))
     assert not np.allclose(other, again, rtol=5e-3)
+
+
+def test_the_first_page_draws_what_was_published_and_every_run():
+    wide, plan = (load_summary(PAPER, name) for name in ("diameter", "capacity"))
+    figure = figures.findings(wide, plan)
+    try:
+        left, right = figure.axes
+        drawn = {
+            tuple(map(float, xy)) for line in left.get_lines() for xy in line.get_xydata()
+        }
+        for place, (mean, _) in enumerate(diameter.PUBLISHED.values()):
+            assert (place, mean) in drawn
+        ends = wide.spread.isel(step=-1)
+        assert (5, float(ends.sel(order=math.inf))) in drawn
+        points = np.concatenate([line.get_xydata() for line in right.get_lines()])
+        values = plan.performance.isel(step=-1).values
+        for value in values[np.isfinite(values)]:
+            assert np.isclose(points[:, 1], value).any()
+        assert (20, 29) in {tuple(point) for point in points}
+    finally:
+        plt.close(figure)

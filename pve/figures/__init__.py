@@ -14,6 +14,7 @@ from pve.figures.capacity import (
 from pve.figures.captions import digits, source_line, source_of_run
 from pve.figures.collapse import claims, errors_of_actions, mirages
 from pve.figures.diameter import clouds, diameters, flatness, progress, ranges, spreads
+from pve.figures.findings import findings
 from pve.figures.model_on_map import (
     corner,
     imagined,
@@ -34,6 +35,7 @@ __all__ = [
     "diameters",
     "digits",
     "errors_of_actions",
+    "findings",
     "flatness",
     "imagined",
     "improvement",
