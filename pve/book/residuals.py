@@ -268,7 +268,6 @@ def course_facts(found: Course) -> dict[str, Any]:
     """
     return {
         "proper-fell": digits(float(found.proper[0] / found.proper[-1]), 2),
-        "value-peak": digits(float(found.value.max() / found.value[0]), 2),
         "value-end": digits(float(found.value[-1] / found.value[0]), 2),
         "ratio-start": float(found.value[0] / found.proper[0]),
         "ratio-end": digits(float(found.value[-1] / found.proper[-1]), 2),
