@@ -47,7 +47,7 @@ def two_state_model(env: MDP, value: Array) -> MDP:
       value: ``[S]``, the function v: p̃ v = p v.
 
     Returns:
-      The model: from everywhere to where v is lowest or highest.
+      A model that leads from everywhere to where v is lowest or highest.
     """
     env = exact(env)
     value = np.asarray(value, np.float64)

@@ -55,7 +55,7 @@ def write_report(analysis: Analysis, out: str | Path, command: str) -> list[Path
       command: what made it, as it would be typed.
 
     Returns:
-      The files: ``index.html`` and a CSV for each table.
+      The page ``index.html`` and a CSV for each table.
 
     Raises:
       ValueError: ``out`` cannot be written.
