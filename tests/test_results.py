@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 from tiny import SEED, TINY, files
 
 import pve
+from pve.book import rivals
 from pve.engines.dispatch import run_experiment
 from pve.experiments import find_experiment
 from pve.results.components import unconverged
@@ -308,6 +309,9 @@ def test_every_file_says_what_it_is_of_and_what_its_variables_mean(finished, tmp
 def test_every_variable_of_the_shipped_results_has_a_meaning():
     for path in (ROOT / "book" / "data").rglob("*.nc"):
         with xr.open_dataset(path, engine="h5netcdf") as found:
-            name = "capacity" if path.stem.startswith("models") else path.stem
-            known = {*MEANINGS, *find_experiment(name).MEANINGS}
+            of_capacity = path.stem.startswith(("models", "losses"))
+            name = "capacity" if of_capacity else path.stem
+            known = {*MEANINGS, *find_experiment(name).MEANINGS, *rivals.MEANINGS}
             assert set(found.variables) <= known, path
+            if path.stem == "losses":
+                assert all(found[x].attrs["long_name"] for x in found.variables)

@@ -43,6 +43,10 @@ LOSSES = ("likelihood", "random functions", "values", "own values")
 BLIND = LOSSES[:2]  # these know of no policy's value
 MODE = "deterministic"
 RANKS = (20, 40, 60, 80, 100)
+MEANINGS = {  # of what no experiment has
+    "length": "training steps of a run from its beginning to its end",
+    "loss_name": "the loss that a model was trained by",
+}
 LENGTHS = (3_000, 24_000)
 MANIFEST, FILE = "manifest.json", "losses.nc"
 LAST = 100  # steps that a final loss is the mean of
@@ -205,6 +209,8 @@ def write(out: str | Path, seed: int, runs: int = 3) -> list[Path]:
             capacity.NAME,
             origin("models of limited rank under four losses", identity),
         )
+        for name in MEANINGS.keys() & together.variables.keys():
+            together[name].attrs = {"long_name": MEANINGS[name], "units": "1"}
         checksum = store.write_dataset(folder / FILE, together)
         manifest = {
             "identity": identity,
