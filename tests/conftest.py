@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jax
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 import threadpoolctl
 from filelock import FileLock
@@ -16,6 +18,7 @@ from hypothesis import settings
 from tiny import SEED, TINY
 
 import pve
+from pve.cli import main
 from pve.engines.dispatch import run_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,6 +102,33 @@ def finished(shared, tmp_path_factory) -> Path:
             report = run_experiment(name, config, SEED, folder, progress=False)
             assert report.failed == {}
     return shutil.copytree(folder, tmp_path_factory.mktemp("own") / "finished")
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    """Run a command in this process: its exit status and what it printed."""
+    monkeypatch.setenv("COLUMNS", "200")
+    mpl.use("agg")
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            status = end.code
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def drawn():
+    """Takes in figures, and closes them when the test has ended."""
+    made = []
+    yield made.append
+    for figure in made:
+        plt.close(figure)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,12 @@ import sys
 import threading
 import time
 
-import matplotlib as mpl
 import pytest
 from conftest import ROOT
 from oracles import damage
 from tiny import SEED, data_files, files, touched
 
 import pve
-from pve.cli import main
 from pve.experiments import diameter
 from pve.experiments.settings import DIAMETER
 
@@ -42,24 +40,6 @@ def start(*arguments, program=("-m", "pve")):
 def finish(process):
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
-
-
-@pytest.fixture
-def call(capsys, monkeypatch):
-    """Run a command in this process: its exit status and what it printed."""
-    monkeypatch.setenv("COLUMNS", "200")
-    mpl.use("agg")
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            status = main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            status = end.code
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 # Experiments ------------------------------------------------------------------------

@@ -5,7 +5,6 @@ import re
 import threading
 
 import jax
-import matplotlib as mpl
 import numpy as np
 import pytest
 import toy
@@ -13,7 +12,6 @@ from conftest import ROOT
 from tiny import data_files
 
 import pve
-from pve.cli import main
 from pve.engines.dispatch import run_experiment
 from pve.experiments import EXPERIMENTS
 from pve.keys import stream
@@ -33,24 +31,6 @@ HOLDS = (
 def entered(monkeypatch):
     """The one entry."""
     monkeypatch.setitem(EXPERIMENTS, toy.NAME, toy)
-
-
-@pytest.fixture
-def call(capsys, monkeypatch):
-    """Run a command in this process: its exit status and what it printed."""
-    monkeypatch.setenv("COLUMNS", "200")
-    mpl.use("agg")
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            ended = main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            ended = end.code
-        out, err = capsys.readouterr()
-        return ended, out, err
-
-    return run
 
 
 def test_every_experiment_says_all_that_is_asked_of_it():

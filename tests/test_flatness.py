@@ -4,7 +4,6 @@ import dataclasses
 import math
 
 import jax
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,14 +27,6 @@ def policies_of(world, num=12, key=0):
 def by_pair(world, num=12):
     policies = policies_of(world, num)
     return exact_class.values_by_pair(policies, pve.policy_value(world, policies))
-
-
-@pytest.fixture
-def drawn():
-    made = []
-    yield made.append
-    for figure in made:
-        plt.close(figure)
 
 
 # Curvatures ---------------------------------------------------------------------------

@@ -86,6 +86,21 @@ def test_a_report_is_the_same_again(written):
         pd.testing.assert_frame_equal(getattr(found, name), getattr(again, name))
 
 
+def test_facts_of_a_lake():
+    """FrozenLake's own map: four holes and the goal are ends, worth nothing all alike."""
+    place = find_place("gymnasium:FrozenLake-v1")
+    asked = analysis._Questions(place, 0, SMALL, analysis._Bar(None))
+    value, _ = pve.policy_iteration(place.mdp)
+    facts = asked.facts(value)
+    assert facts["states"] == 16
+    assert facts["pairs of a state and a legal action"] == 64
+    assert facts["states that no action leaves"] == 5
+    assert facts["states that are worth the same under 50 random policies"] == 5
+    assert facts["goals that are known"] == 1
+    assert facts["next states of a pair, median"] == 3
+    assert facts["optimal value, mean over states"] == pytest.approx(value.mean())
+
+
 def test_legal_actions_are_kept_to():
     """In state 1 action 1 is not legal: it is no pair, and no plan takes it."""
     reward = np.array([[0.0, 1.0], [2.0, -np.inf], [0.5, 0.0]])

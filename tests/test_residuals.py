@@ -2,7 +2,6 @@
 
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,14 +22,6 @@ from pve.figures import limit as pictures
 ENV, OTHER = random_mdp(0, 4, 2), random_mdp(1, 4, 2)
 POLICIES = stochastic_policies(0, 5, 4, 2)
 VALUES = np.array([long_run_value(ENV, policy) for policy in POLICIES])
-
-
-@pytest.fixture
-def drawn():
-    made = []
-    yield made.append
-    for figure in made:
-        plt.close(figure)
 
 
 @given(seeds)

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -28,14 +27,6 @@ WORLD = random_mdp(0, 4, 2)
 def job_of(env, rank=2, run=1):
     task = Task((("mode", rivals.MODE), ("rank", rank), ("run", run)), 1)
     return capacity.prepare(CONFIG, SEED, env, task)
-
-
-@pytest.fixture
-def drawn():
-    made = []
-    yield made.append
-    for figure in made:
-        plt.close(figure)
 
 
 # Trainings ----------------------------------------------------------------------------

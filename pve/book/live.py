@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import json
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from pve.figures import style
+from pve.figures.save import encoded
 
 STILL = "A still picture: with scripts switched on it can be played with."
 
@@ -33,7 +32,7 @@ class Live:
 
     def __init__(self, name: str, numbers: dict[str, Any], still: Figure, alt: str) -> None:
         self.name, self.numbers, self.alt = name, numbers, alt
-        self.stills = {kind: _saved(still, kind) for kind in ("svg", "png")}
+        self.stills = {kind: encoded(still, kind) for kind in ("svg", "png")}
         plt.close(still)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
@@ -50,12 +49,3 @@ class Live:
             f'<img src="data:image/svg+xml;base64,{still}" alt="{html.escape(self.alt)}">'
             f'<p class="pve-still">{STILL}</p></div>'
         )
-
-
-def _saved(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    with style.in_style():
-        figure.savefig(
-            buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None
-        )
-    return buffer.getvalue()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import itertools
 import json
 import math
@@ -17,6 +16,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+
+from pve.figures.save import encoded
 
 # Shows the frame that the sliders name; in row-major order of the sliders. Played, the
 # last of them runs to its end, and from there it begins anew.
@@ -99,9 +100,9 @@ class Slides:
         self.frames, self.alts = [], []
         for position in itertools.product(*map(range, counts)):
             figure = draw(*position)
-            self.frames.append(_encoded(figure, "png" if pixels else "svg"))
+            self.frames.append(encoded(figure, "png" if pixels else "svg"))
             if list(position) == self.start:
-                self.still = _encoded(figure, "png")
+                self.still = encoded(figure, "png")
             plt.close(figure)
             labels = [
                 labels[at]
@@ -142,14 +143,6 @@ class Slides:
             f'<div class="pve-sliders" hidden>{sliders}{_PLAY}</div>{frames}'
             f"<script>{_SCRIPT}</script></div>"
         )
-
-
-def _encoded(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(
-        buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None
-    )
-    return buffer.getvalue()
 
 
 def spaced(count: int, most: int) -> list[int]:

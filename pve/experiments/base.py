@@ -29,6 +29,7 @@ A new one is entered in the list of `pve.experiments`, and nothing else is touch
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import math
 from collections.abc import Callable
@@ -51,7 +52,7 @@ def check_runs(runs: int) -> int:
     return runs
 
 
-class ExperimentSettings:
+class ExperimentSettings(abc.ABC):
     """What the settings of every experiment say: frozen dataclasses, checked when made.
 
     Attributes:
@@ -71,9 +72,9 @@ class ExperimentSettings:
         return {k: v for k, v in fields.items() if k not in self.NOT_IDENTITY}
 
     @property
+    @abc.abstractmethod
     def run_steps(self) -> int:
         """The training steps of a run."""
-        raise NotImplementedError
 
     def changed(self, given: dict[str, Any]) -> Self:
         """The same settings but for some fields, as a command gives them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -40,3 +41,17 @@ def save_figures(data_dir: str | Path, out: str | Path) -> list[Path]:
             figure.savefig(paths[-1])
         plt.close(figure)
     return paths
+
+
+@style.in_style()
+def encoded(figure: Figure, kind: str) -> bytes:
+    """A figure as the content of a file; the same figure gives the same bytes.
+
+    Args:
+      figure: what to write; it stays open.
+      kind: ``"svg"`` or ``"png"``.
+    """
+    content = io.BytesIO()
+    dated = {"Date": None} if kind == "svg" else None
+    figure.savefig(content, format=kind, dpi=150, metadata=dated)
+    return content.getvalue()

@@ -49,6 +49,7 @@ LARGEST = 3_000_000  # numbers in a model's transitions, S · A · S
 SETS = ("deterministic", "stochastic")
 ORDERS = (1, 5, math.inf)
 BATCH, LEARNING_RATE = 20, 1e-2
+TWIN_POLICIES = 50  # under which states are compared
 EPSILON = 0.01  # of the values' standard deviation
 
 
@@ -226,8 +227,8 @@ class _Questions:
         reward = mdp.reward[legal]
         stays = (mdp.transition[range(len(value)), :, range(len(value))] == 1) | ~legal
         followers = (mdp.transition > 0).sum(-1)[legal]
-        policies = self._draw("twins", 50, "deterministic")
-        alike = twins(policy_value(mdp, policies))
+        policies = self._draw("twins", TWIN_POLICIES, "deterministic")
+        alike = f"states that are worth the same under {TWIN_POLICIES} random policies"
         low, best = self.limits
         return {
             "states": mdp.num_states,
@@ -238,7 +239,7 @@ class _Questions:
             "next states of a pair, median": float(np.median(followers)),
             "states that no action leaves": int(stays.all(-1).sum()),
             "goals that are known": len(place.goals),
-            "states that are worth the same under every policy": len(alike),
+            alike: len(twins(policy_value(mdp, policies))),
             "optimal value, lowest to highest": f"{value.min():.4g} to {value.max():.4g}",
             "optimal value, mean over states": best,
             "uniform policy's value, mean over states": low,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from matplotlib.figure import Figure
 from pve.atomic import write_whole
 from pve.figures import plan_on_map
 from pve.figures.report import by_order, by_rank
+from pve.figures.save import encoded
 from pve.report.analysis import EPSILON, Analysis
 from pve.runs.provenance import machine, versions
 from pve.runs.store import make_folder
@@ -253,10 +253,8 @@ def _answer(sentence: str) -> str:
 
 
 def _figure(figure: Figure, caption: str, alternative: str) -> str:
-    content = io.BytesIO()
-    figure.savefig(content, format="svg", metadata={"Date": None})
+    data = base64.b64encode(encoded(figure, "svg")).decode()
     plt.close(figure)
-    data = base64.b64encode(content.getvalue()).decode()
     return (
         f'<figure><img src="data:image/svg+xml;base64,{data}" '
         f'alt="{html.escape(alternative)}"><figcaption>{html.escape(caption)}</figcaption>'
