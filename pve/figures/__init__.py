@@ -13,7 +13,15 @@ from pve.figures.capacity import (
 )
 from pve.figures.captions import digits, source_line, source_of_run
 from pve.figures.collapse import claims, errors_of_actions, mirages
-from pve.figures.diameter import clouds, diameters, flatness, progress, ranges, spreads
+from pve.figures.diameter import (
+    clouds,
+    diameters,
+    flatness,
+    progress,
+    published_diameters,
+    ranges,
+    spreads,
+)
 from pve.figures.findings import findings
 from pve.figures.model_on_map import (
     corner,
@@ -44,6 +52,7 @@ __all__ = [
     "over_training",
     "plan_on_map",
     "progress",
+    "published_diameters",
     "ranges",
     "rank_errors",
     "save_figures",

@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from pve.experiments.diameter import PUBLISHED
 from pve.figures import drawing, style
 from pve.figures.captions import outside_legend, sign, source_line, source_of_run
 from pve.figures.model_on_map import imagined, transitions
@@ -43,6 +44,42 @@ def diameters(results: xr.Dataset) -> Figure:
     drawing.draw_diameters(orders, results.spread.isel(step=-1).values, hollow, axes[1])
     axes[1].set_title("spread: RMS distance\nbetween two models")
     return sign(figure, source_line(results) + "; hollow: still moving at the end")
+
+
+@style.in_style()
+def published_diameters(results: xr.Dataset) -> Figure:
+    """What was published (left) beside our spreads at the start and at the end (right).
+
+    Args:
+      results: of the diameter experiment, of some of the published orders.
+    """
+    figure, axes = style.new_figure(1, 2, figsize=(7.2, 3.4))
+    places = np.arange(len(PUBLISHED))
+    means, errors = np.array(list(PUBLISHED.values())).T
+    axes[0].errorbar(places, means, errors, fmt="D", ms=5, capsize=4, color=style.BLACK)
+    axes[0].set_title("published: diameter,\nmean over groups of 20 runs")
+    spread = results.spread
+    for place, order in enumerate(PUBLISHED):
+        if order not in results.order:
+            note = "not computed"
+            axes[1].text(place, 0.3, note, rotation=90, color=style.GREY, ha="center")
+            continue
+        start, end = (float(spread.sel(order=order)[at]) for at in (0, -1))
+        color = style.order_color(float(order))
+        axes[1].annotate(
+            "",
+            (place, end),
+            (place, start),
+            arrowprops={"arrowstyle": "->", "color": color},
+        )
+        axes[1].plot(place, start, "o", ms=7, mec=color, mfc="white", mew=1.5)
+        axes[1].plot(place, end, "o", ms=9, color=color, clip_on=False)
+    axes[1].set_title(f"ours: spread of {results.sizes['run']} runs,\nfrom start to end")
+    for ax in axes:
+        ax.set_xticks(places, ["∞" if k == math.inf else f"{k}" for k in PUBLISHED])
+        ax.set(xlabel="order k", ylabel="distance", ylim=(-0.05, None))
+        ax.margins(x=0.1)
+    return sign(figure, source_line(results))
 
 
 @style.in_style()

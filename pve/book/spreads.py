@@ -1,0 +1,182 @@
+"""What the pages say of diameters and spreads, order by order, in tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pve.book.text import table
+from pve.figures import style
+from pve.figures.captions import digits
+from pve.results.components import unconverged
+
+LAST_LOSSES = 5  # recorded means that a loss at the end is the mean of
+AT_REST = 0.02  # of the spread at the start: less than this is no movement
+
+
+def listed(orders: Iterable[float]) -> str:
+    """Orders in a sentence: ``k = 30, k = 40``, or ``none``."""
+    return ", ".join(style.order_label(order) for order in orders) or "none"
+
+
+def column(order: float) -> str:
+    """An order in a table's cell."""
+    return "∞" if order == math.inf else f"{order:g}"
+
+
+def still_moving(results: xr.Dataset) -> list[float]:
+    """The orders whose spread has not come to rest."""
+    moving = unconverged(results.spread)
+    return [float(order) for order in results.order.values if moving.sel(order=order)]
+
+
+def ends_table(results: xr.Dataset) -> str:
+    """Where the models of each order end, a table in Markdown.
+
+    Args:
+      results: of the diameter experiment.
+    """
+    moving, ends, starts = (
+        still_moving(results),
+        results.isel(step=-1),
+        results.isel(step=0),
+    )
+    losses = results.loss.isel(logged_step=slice(-LAST_LOSSES, None))
+    losses = losses.mean("logged_step").median("run")
+    plans = ends.normalised_performance.median("run")
+    header = [
+        "order", "loss at the end", "spread, start", "spread, end", "diameter",
+        "plans (1: optimal)", "still moving",
+    ]  # fmt: skip
+    rows = [
+        [
+            column(order),
+            digits(float(losses.sel(order=order))),
+            f"{float(starts.spread.sel(order=order)):.2f}",
+            f"{float(ends.spread.sel(order=order)):.2f}",
+            f"{float(results.diameter.sel(order=order)):.2f}",
+            f"{float(plans.sel(order=order)):.3f}",
+            "yes" if order in moving else "no",
+        ]
+        for order in results.order.values
+    ]
+    return table(header, rows, align="rrrrrrl")
+
+
+def second_half_table(results: xr.Dataset) -> str:
+    """What the spread of each order does in the second half of training, in Markdown.
+
+    Args:
+      results: of the diameter experiment, trained at a constant rate.
+    """
+    header = [
+        "order", "largest spread", "at half time", "at the end", "in the second half it",
+        "loss in the second half", "plans (1: optimal)",
+    ]  # fmt: skip
+    rows = []
+    for order in results.order.values:
+        course = results.spread.sel(order=order)
+        half, end = _second_half(course)
+        losses = results.loss.sel(order=order).median("run").values
+        middle = len(losses) // 2
+        window = min(20, middle)
+        lower = losses[-window:].mean() / losses[middle - window : middle].mean()
+        plan = results.normalised_performance.sel(order=order).isel(step=-1).median()
+        rows.append(
+            [
+                column(order),
+                *(f"{x:.2f}" for x in (float(course.max()), half, end)),
+                direction(end - half, AT_REST * float(course[0])),
+                f"× {lower:.2f}",
+                f"{float(plan):.3f}",
+            ]
+        )
+    return table(header, rows, align="rrrrlrr")
+
+
+def _second_half(course: xr.DataArray) -> tuple[float, float]:
+    """Where a spread stands at half time and at the end."""
+    half = course.sel(step=course.step[-1] / 2, method="nearest")
+    return float(half), float(course[-1])
+
+
+def falling_on(results: xr.Dataset) -> list[float]:
+    """The orders whose spread falls in the second half of training.
+
+    Args:
+      results: of the diameter experiment.
+    """
+    courses = {order: results.spread.sel(order=order) for order in results.order.values}
+    fallen = {k: np.subtract(*_second_half(course)) for k, course in courses.items()}
+    return [float(k) for k in courses if fallen[k] >= AT_REST * float(courses[k][0])]
+
+
+def direction(change: float, least: float) -> str:
+    """How a quantity moves: what is smaller than ``least`` is no movement."""
+    if abs(change) < least:
+        return "stands still"
+    return "falls on" if change < 0 else "grows on"
+
+
+def shares(results: xr.Dataset) -> dict[str, Any]:
+    """What the prose says of how far the orders have come, numbers and texts by name.
+
+    Args:
+      results: of the diameter experiment, with orders 1 and ∞.
+
+    Returns:
+      Of orders 1 and ∞ the spread that is left, in per cent of that at the start; the
+      median plan of order ∞ in per cent of the way to the optimum; between what those of
+      the finite orders above 1 lie; and which of these end wider than order ∞, and which
+      orders still move.
+    """
+    spread = results.spread
+    left = 100 * spread.isel(step=-1) / spread.isel(step=0)
+    plans = 100 * results.normalised_performance.isel(step=-1).median("run")
+    between = [k for k in results.order.values if 1 < k < math.inf]
+    of_between = [float(plans.sel(order=k)) for k in between]
+    last = spread.isel(step=-1)
+    return {
+        "one": float(left.sel(order=1)),
+        "inf": float(left.sel(order=math.inf)),
+        "inf-plans": float(plans.sel(order=math.inf)),
+        "between": between_text(of_between),
+        "wider": listed(k for k in between if last.sel(order=k) > last.sel(order=math.inf)),
+        "still": listed(still_moving(results)),
+    }
+
+
+def between_text(shares: list[float]) -> str:
+    """Percentages in a sentence: ``57 %``, or ``between 57 and 74 %``."""
+    if not shares:
+        return "none"
+    low, high = f"{min(shares):.0f}", f"{max(shares):.0f}"
+    return f"{low} %" if low == high else f"between {low} and {high} %"
+
+
+def centres_table(models: dict[float, Any], env: Any, results: xr.Dataset) -> str:
+    """How far the models of each order lie from their centre, and it from the world.
+
+    Args:
+      models: flattened, ``[N, D]``, by order.
+      env: the environment, flattened, ``[D]``.
+      results: of the diameter experiment they come from.
+    """
+    header = [
+        "order", "RMS distance from their centre", "the same before training",
+        "the centre's distance from the environment",
+    ]  # fmt: skip
+    runs = results.sizes["run"]
+    # Over pairs of N points the mean square is 2 N / (N - 1) times that from their centre.
+    to_centre = ((runs - 1) / (2 * runs)) ** 0.5
+    rows = []
+    for order, found in models.items():
+        spread = results.spread.sel(order=order)
+        away = np.linalg.norm(np.mean(found, 0) - env)
+        sizes = (to_centre * float(spread[-1]), to_centre * float(spread[0]), away)
+        rows.append([column(order), *(f"{size:.2f}" for size in sizes)])
+    return table(header, rows, align="rrrr")
