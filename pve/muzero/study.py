@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 KINDS = (
     "current",
@@ -61,5 +60,7 @@ def compare(plain: xr.DataArray, added: xr.DataArray, larger: bool = False) -> C
     gain = np.asarray(added - plain) * (1 if larger else -1)
     wins, ties = int((gain > 0).sum()), int((gain == 0).sum())
     decided = len(gain) - ties
+    from scipy import stats  # here: whoever imports the library would wait a second for it
+
     chance = float(stats.binomtest(wins, decided).pvalue) if decided else 1.0
     return Comparison(wins, len(gain), chance)
