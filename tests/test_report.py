@@ -12,7 +12,10 @@ from pve.cli import main
 from pve.report import analysis, page
 from pve.worlds.places import find_place
 
-SMALL = analysis.Effort(pairs=6, widths=2, policies=100, steps=40, runs=2, ranks=(1, 3))
+# As many policies as are drawn to tell states apart: one compiled program draws both.
+SMALL = analysis.Effort(
+    pairs=6, widths=2, policies=analysis.TWIN_POLICIES, steps=40, runs=2, ranks=(1, 3)
+)
 MAP = """
 #######
 #  #<G#
@@ -101,17 +104,24 @@ def test_facts_of_a_lake():
     assert facts["optimal value, mean over states"] == pytest.approx(value.mean())
 
 
-def test_legal_actions_are_kept_to():
-    """In state 1 action 1 is not legal: it is no pair, and no plan takes it."""
-    reward = np.array([[0.0, 1.0], [2.0, -np.inf], [0.5, 0.0]])
+def test_legal_actions_are_kept_to(written):
+    """In the map's state 1 action 1 is not legal: it is no pair, and no plan takes it.
+
+    Otherwise the best there is; in the map's size, whose programs are compiled already.
+    """
+    mdp = written[0].place.mdp
+    reward = mdp.reward.copy()
+    reward[1] = [2 * np.abs(reward).max(), -np.inf, *np.zeros(mdp.num_actions - 2)]
     random = np.random.default_rng(0)
-    env = pve.MDP(reward, random.dirichlet(np.ones(3), (3, 2)), 0.8)
+    shape = mdp.num_states, mdp.num_actions
+    transition = random.dirichlet(np.ones(mdp.num_states), shape)
+    env = pve.MDP(reward, transition, mdp.discount)
     place = find_place("four-rooms")
     place = type(place)("mine", env, None, None, (), np.arange(0), {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(analysis, "effort_for", lambda _: SMALL)
         found = analysis.analyse(place, 0, progress=False)
-    assert found.world["pairs of a state and a legal action"] == 5
+    assert found.world["pairs of a state and a legal action"] == reward.size - 1
     assert ("1", "1") not in set(
         zip(found.pairs["state"], found.pairs["action"], strict=True)
     )

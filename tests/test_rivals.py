@@ -1,6 +1,7 @@
 """Models of limited rank under four losses: the trainings, and what is shipped of them."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -67,17 +68,40 @@ def test_own_values_are_the_capacity_experiment(finished, rooms):
     assert found.losses.shape == (CONFIG.steps,)
 
 
-def test_the_study_is_these_trainings():
-    found = rivals.study(SEED, lengths=[10, 40], ranks=(2, 5), runs=[0, 1], base=CONFIG)
+def test_the_study_is_these_trainings(monkeypatch):
+    """Every number stands where its training belongs, and the trainings are `train`'s.
+
+    One cell of each loss is trained; the others get a loss that names them, because each
+    loss at each rank and length is a program to compile.
+    """
+    at, original = {"length": 40, "rank": 2, "run": 1}, rivals.train
+
+    def named(loss, config, seed, env, *, rank, run):
+        if (config.steps, rank, run) == tuple(at.values()):
+            return original(loss, config, seed, env, rank=rank, run=run)
+        number = 1000 * rivals.LOSSES.index(loss) + 100 * rank + config.steps + run
+        return rivals.Trained(env, np.full(config.steps, float(number)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rivals, "train", named)
+        found = rivals.study(SEED, lengths=[10, 40], ranks=(2, 5), runs=[0, 1], base=CONFIG)
     sizes = {"length": 2, "loss_name": 4, "rank": 2, "run": 2}
     assert dict(found.performance.sizes) == sizes
     env = pve.four_rooms().mdp
-    one = rivals.train("likelihood", CONFIG, SEED, env, rank=5, run=1)
-    at = {"length": 40, "loss_name": "likelihood", "rank": 5, "run": 1}
-    assert float(found.performance.sel(at)) == pytest.approx(
-        pve.performance(one.model, env)
-    )
-    assert float(found.loss.sel(at)) == pytest.approx(one.losses.mean(), rel=1e-5)
+    best = pve.performance(env, env)
+    for place, loss in enumerate(rivals.LOSSES):
+        for length, rank, run in itertools.product((10, 40), (2, 5), (0, 1)):
+            cell = {"length": length, "loss_name": loss, "rank": rank, "run": run}
+            loss_found = float(found.loss.sel(cell))
+            worth = float(found.performance.sel(cell))
+            if (length, rank, run) == tuple(at.values()):
+                one = original(loss, CONFIG, SEED, env, rank=rank, run=run)
+                assert worth == pytest.approx(pve.performance(one.model, env))
+                assert worth < best
+                assert loss_found == pytest.approx(one.losses.mean(), rel=1e-5)
+            else:
+                assert loss_found == 1000 * place + 100 * rank + length + run
+                assert worth == pytest.approx(best)
 
 
 def test_what_is_written_is_read_and_damage_is_found(monkeypatch, tmp_path):

@@ -1,15 +1,15 @@
 """Summaries: what they keep, and that their runs come out again."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
 import xarray as xr
 from conftest import ROOT
 from oracles import damage
-from tiny import SEED, TINY
+from tiny import TINY
 
-from pve.engines.dispatch import run_experiment
 from pve.results.load import load
 from pve.results.summary import first_losses, load_summary, write_summary
 from pve.runs import store
@@ -18,22 +18,21 @@ SHIPPED = ROOT / "book" / "data" / "standard"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for experiment, config in TINY.items():
-        run_experiment(experiment, config, SEED, folder, progress=False)
+def written(finished, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("summary")
+    write_summary(finished, folder)
     return folder
 
 
 @pytest.fixture
-def summary(data, tmp_path):
-    write_summary(data, tmp_path)
-    return tmp_path
+def summary(written, tmp_path):
+    """A copy of the summary, which a test may damage."""
+    return shutil.copytree(written, tmp_path / "copy")
 
 
 @pytest.mark.parametrize("experiment", list(TINY))
-def test_summary_is_what_was_loaded(data, summary, experiment):
-    expected, got = load(data, experiment), load_summary(summary, experiment)
+def test_summary_is_what_was_loaded(finished, summary, experiment):
+    expected, got = load(finished, experiment), load_summary(summary, experiment)
     xr.testing.assert_identical(got.drop_attrs(), expected.drop_attrs())
     machine = got.attrs.pop("machine")
     assert machine["cores"] >= 1
@@ -48,7 +47,7 @@ def test_damage_is_found(summary, name, kind):
         load_summary(summary, "diameter")
 
 
-def test_what_is_not_there_is_named(data, summary):
+def test_what_is_not_there_is_named(summary):
     with pytest.raises(ValueError, match=r"experiment is 'x'; legal are 'diameter'"):
         load_summary(summary, "x")
 
