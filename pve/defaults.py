@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 
@@ -21,6 +22,15 @@ DEFAULTS = {
     "numpy_dtype_promotion": "standard",
     "numpy_rank_promotion": "allow",
     "threefry_partitionable": True,
+}
+
+# Settings that are the user's to choose: other bits are random, or sums are rounded anew.
+RECORDED = {
+    "disable_most_optimizations": False,
+    "exec_time_optimization_effort": 0.0,
+    "memory_fitting_effort": 0.0,
+    "optimization_level": "UNKNOWN",
+    "random_seed_offset": 0,
 }
 
 
@@ -42,16 +52,19 @@ def jax_defaults() -> Iterator[None]:
         yield
 
 
-def flags() -> dict[str, str | int]:
+def flags() -> dict[str, Any]:
     """Settings of XLA and JAX that can change numbers and stay as the user has them.
 
     Empty where nothing is set; they belong to the identity of results.
     """
     named = os.environ.get("XLA_FLAGS", "").split()
     given = " ".join(flag for flag in sorted(named) if not flag.startswith("--xla_dump"))
-    offset = getattr(jax.config, "jax_random_seed_offset", 0)
-    found: dict[str, str | int] = {"XLA_FLAGS": given, "JAX_RANDOM_SEED_OFFSET": offset}
-    return {name: value for name, value in found.items() if value}
+    found: dict[str, Any] = {"XLA_FLAGS": given} if given else {}
+    for name, usual in RECORDED.items():
+        value = jax.config.values.get(f"jax_{name}", usual)
+        if value != usual:
+            found[f"JAX_{name.upper()}"] = value
+    return found
 
 
 def check_devices() -> None:

@@ -174,6 +174,10 @@ def test_settings_that_stay_and_change_numbers_belong_to_the_identity(monkeypatc
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
     (difference,) = folders.differences(usual, identity())
     assert difference == ("XLA_FLAGS is None there, '--xla_cpu_enable_fast_math=true' here")
+    monkeypatch.delenv("XLA_FLAGS")
+    monkeypatch.setitem(defaults.RECORDED, "random_seed_offset", 1)  # as if 0 were set
+    (difference,) = folders.differences(usual, identity())
+    assert difference == "JAX_RANDOM_SEED_OFFSET is None there, 0 here"
 
 
 # Where results go ---------------------------------------------------------------------
