@@ -10,7 +10,7 @@ import xarray as xr
 
 from pve.book import agents
 from pve.experiments import muzero as experiment
-from pve.figures.muzero import agents_errors, agents_learning
+from pve.figures.muzero import agents_errors, agents_learning, unrolled_bound
 from pve.muzero import KINDS, by_kind, compare
 
 RUNS = 6
@@ -142,3 +142,15 @@ def test_figures_of_one_arm(results):
         (legend,) = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
         assert [text.get_text() for text in legend.get_texts()] == ["plain"]
     plt.close("all")
+
+
+def test_the_picture_of_the_unrolled_bound(drawn):
+    orders, rows = [1, 2], [[0.5, 0.6], [0.7, 0.2]]
+    figure = unrolled_bound(orders, [1.5, 2.0], rows, [1.5, 1.9], [1.0, 1.2])
+    drawn(figure)
+    first, second, bound, attained, steady, one = figure.axes[0].get_lines()
+    assert [list(line.get_ydata()) for line in (first, second)] == rows
+    assert list(bound.get_ydata()) == [1.5, 2.0]
+    assert list(attained.get_ydata()) == [1.5, 1.9]
+    assert list(steady.get_ydata()) == [1.0, 1.2]
+    assert set(one.get_ydata()) == {1}

@@ -8,7 +8,7 @@ import xarray as xr
 import pve
 from pve import figures
 from pve.book import collapse
-from pve.equivalence.overrating import Residuals, overrating
+from pve.equivalence.overrating import Overrating, Residuals, overrating
 from pve.figures.collapse import UNEVEN
 
 SETS = ("deterministic", "stochastic")
@@ -159,3 +159,29 @@ def test_errors_above_the_gap_stand_out(found):
             assert list(line.get_xdata()) == list(line.get_ydata())
     finally:
         plt.close(figure)
+
+
+def test_what_is_told_is_seen_in_every_model():
+    def model(excess, worth):
+        best = np.full(4, 90.0)
+        own, worth = best + np.asarray(excess), np.full(4, worth)
+        return Overrating(None, own, worth, best, None, None, None, 0.5)
+
+    told = {
+        ("deterministic", 0, 10): model([20.0] * 4, 80.0),
+        ("deterministic", 0, 20): model([-1.0] * 4, 50.0),
+        ("stochastic", 0, 10): model([20.0] * 4, 80.0),
+        ("stochastic", 0, 20): model([0, 0, 40, 40], 50.0),  # a mirage
+        ("stochastic", 1, 10): model([12.0] * 4, 61.0),
+        ("stochastic", 1, 20): model([1.0] * 4, 80.0),  # still good
+    }
+    assert collapse.as_told(told)
+    for key, other in (
+        (("stochastic", 0, 10), model([5.0] * 4, 80.0)),  # a modest claim, early
+        (("stochastic", 0, 10), model([20.0] * 4, 50.0)),  # a bad plan, early
+        (("deterministic", 0, 20), model([1.0] * 4, 80.0)),  # too high a claim
+        (("stochastic", 0, 20), model([20.0] * 4, 50.0)),  # bad, but even
+        (("stochastic", 0, 20), model([0, 0, 40, 40], 80.0)),  # uneven, but good
+        (("stochastic", 1, 20), model([1.0] * 4, 50.0)),  # bad without a mirage
+    ):
+        assert not collapse.as_told({**told, key: other})

@@ -8,6 +8,7 @@ import xarray as xr
 
 from pve import figures
 from pve.book import spreads
+from pve.equivalence.distances import published_diameter
 from pve.experiments.diameter import PUBLISHED
 
 
@@ -79,6 +80,17 @@ def test_distances_from_the_centre(results):
         found, np.array([0.0, 12.0]), results.assign(spread=spread)
     )
     assert said.splitlines()[-1] == "| 1 | 5.00 | 5.00 | 12.00 |"
+
+
+def test_the_published_diameter_of_a_cloud_on_a_line():
+    # All points lie on a line: the first component is their place on it.
+    places = np.random.default_rng(0).permutation(np.arange(120.0))
+    cloud = places[:, None] * np.array([0.6, 0.8])
+    groups, _ = published_diameter(places - places.mean())
+    apart = [(x - y) ** 2 for i, x in enumerate(places) for y in places[:i]]
+    wanted = groups / np.sqrt(np.mean(apart))
+    assert spreads.group_ratio(cloud) == pytest.approx(wanted)
+    assert spreads.group_ratio(7 * cloud + 3) == pytest.approx(wanted)
 
 
 def test_published_diameters_are_drawn_as_points(results, drawn):

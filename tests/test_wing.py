@@ -49,6 +49,11 @@ def test_the_prose_is_told_pythons_own_numbers(monkeypatch, value, expected):
     assert type(calls[0][0][1]) is type(expected)
 
 
+def test_the_prose_is_told_several_facts(told):
+    text.tell_facts("dia", {"one": np.float64(0.5), "two": "half"})
+    assert told == {"dia-one": 0.5, "dia-two": "half"}
+
+
 def test_the_prose_is_told_the_size_of_an_experiment(told, finished):
     results = pve.load(finished, "diameter")
     results.attrs["seconds"] = 5400.0

@@ -16,6 +16,9 @@ from pve.results.moments import model_at
 # Models are told apart by their policy set, run and training step.
 Key = tuple[str, int, int]
 FALLEN = 5.0  # a plan that is worth less by this than early in training has fallen
+# Claims this far above the optimum are far too high, and stray this much over the map.
+FAR, UNEVEN = 10.0, 3.0
+GOOD, BAD = 60.0, 70.0  # plans worth more than the first are good, less than the second bad
 Measured = Mapping[Key, Overrating]
 
 
@@ -154,6 +157,32 @@ def facts(
     told["at-goal"] = " and ".join(map(str, at_goal)) or "none"
     told["fell-least"] = str(min(fallen, key=fell.__getitem__, default="none"))
     return told
+
+
+def as_told(found: Measured) -> bool:
+    """Whether the models do what the page tells of them.
+
+    Args:
+      found: of two training steps.
+
+    Returns:
+      True if early in training every model claims far too much and plans well; if at the
+      end deterministic policies leave modest claims alone; and if of the others those and
+      only those claim far too much, unevenly, whose plans are bad.
+    """
+    early = min(step for *_, step in found)
+    for (mode, _, step), x in found.items():
+        excess = x.excess.mean()
+        if step == early:
+            fits = excess > FAR and x.worth.mean() > GOOD
+        elif mode == "stochastic":
+            bad = x.worth.mean() < BAD
+            fits = (x.excess.std() > UNEVEN) == (excess > FAR) == bad
+        else:
+            fits = excess < 0
+        if not fits:
+            return False
+    return True
 
 
 def _span(numbers: Any) -> str:

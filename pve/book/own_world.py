@@ -7,7 +7,7 @@ do; what the chapter asks of its own worlds is then asked of this one alone.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +15,8 @@ import numpy as np
 from pve.book import text
 from pve.figures import plan_on_map
 from pve.mdp.core import MDP
-from pve.mdp.simulation import assess_plan
+from pve.mdp.planning import plan_within
+from pve.mdp.simulation import assess_plan, constant_plans
 from pve.worlds.places import Place, find_place
 
 LARGEST = 10_000_000  # probabilities of a model that the chapter's trainings can hold
@@ -104,6 +105,77 @@ def read(env: str | None, discount: float | None) -> OwnWorld | None:
             f"are {LARGEST:,}, as many models are trained"
         )
     return OwnWorld(**{f.name: getattr(place, f.name) for f in dataclasses.fields(place)})
+
+
+def optima_table(
+    worlds: Mapping[str, MDP],
+    best: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    limits: Mapping[str, tuple[float, float]],
+) -> str:
+    """What each world is and what can be had in it, a table in Markdown.
+
+    Args:
+      worlds: by name.
+      best: optimal values and policies.
+      limits: mean values of the uniform and of an optimal policy.
+    """
+    header = [
+        "world", "states", "actions", "γ", "rewards", "$v_*$, lowest to highest",
+        "mean $v_*$", "mean, uniform policy",
+    ]  # fmt: skip
+    rows = []
+    for name, mdp in worlds.items():
+        value = best[name][0] + 0.0  # no minus before a zero
+        rows.append(
+            [
+                name,
+                mdp.num_states,
+                mdp.num_actions,
+                f"{mdp.discount:g}",
+                f"{mdp.reward.min():.3g} to {mdp.reward.max():.3g}",
+                f"{value.min():.1f} to {value.max():.1f}",
+                f"{limits[name][1]:.2f}",
+                f"{limits[name][0]:.2f}",
+            ]
+        )
+    return text.table(header, rows).replace(" -0.0 ", " 0.0 ")
+
+
+def shown_plans(
+    mdp: MDP,
+    optimal: np.ndarray,
+    models: Sequence[MDP],
+    worth: Callable[[np.ndarray], float],
+) -> dict[str, list[np.ndarray]]:
+    """The plans that the chapter compares in a world, by what they are called.
+
+    Args:
+      mdp: the world.
+      optimal: an optimal policy.
+      models: trained models; each plans. There may be none.
+      worth: what decides which constant move is the best.
+    """
+    shown = {"an optimal one": [optimal]}
+    constant = constant_plans(mdp)
+    if constant:
+        shown["the best constant move"] = [max(constant, key=worth)]
+    if models:
+        plans = [plan_within(model, mdp)[1] for model in models]
+        shown["of the models (medians)"] = plans
+    return shown
+
+
+def assessment_table(rows: Sequence[Sequence[str]]) -> str:
+    """What plans are good for, a table in Markdown.
+
+    Args:
+      rows: of `assessment_rows`.
+    """
+    header = [
+        "world", "plan", "performance", "worth from the start", "reaches the goal",
+        "optimal in",
+    ]  # fmt: skip
+    return text.table(header, rows)
 
 
 def assessment_rows(

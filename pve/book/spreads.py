@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from pve.book.text import table
+from pve.equivalence import distances
 from pve.figures import style
 from pve.figures.captions import digits
 from pve.results.components import unconverged
@@ -148,6 +149,19 @@ def shares(results: xr.Dataset) -> dict[str, Any]:
         "wider": listed(k for k in between if last.sel(order=k) > last.sel(order=math.inf)),
         "still": listed(still_moving(results)),
     }
+
+
+def group_ratio(cloud: np.ndarray) -> float:
+    """The published diameter of a cloud of points in units of its spread.
+
+    Args:
+      cloud: ``[N, D]``, more points than one group of the published measure holds.
+
+    Returns:
+      The mean range of the first component over groups, by the RMS distance.
+    """
+    scores = distances.principal_components(cloud, 1).scores[:, 0]
+    return float(distances.published_diameter(scores)[0] / distances.spread(cloud))
 
 
 def between_text(shares: list[float]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -37,6 +37,17 @@ def tell(name: str, value: Any) -> None:
     from myst_nb import glue  # only a page needs it
 
     glue(name, value.item() if hasattr(value, "item") else value, display=False)
+
+
+def tell_facts(prefix: str, facts: Mapping[str, Any]) -> None:
+    """Give the prose several values.
+
+    Args:
+      prefix: what all names begin with; a dash and the name of the fact follow.
+      facts: values by name.
+    """
+    for name, value in facts.items():
+        tell(f"{prefix}-{name}", value)
 
 
 def tell_size(prefix: str, results: xr.Dataset) -> None:

@@ -26,6 +26,29 @@ APART = 0.17  # of the two arms from their common place
 
 
 @style.in_style()
+def unrolled_bound(
+    orders: Any, bound: Any, drawn: Any, attained: Sequence[float], steady: Sequence[float]
+) -> Figure:
+    """The order-k loss in units of the unrolled loss, and its bound.
+
+    Args:
+      orders: ``[K]``.
+      bound: ``[K]``, the largest ratios there can be.
+      drawn: ``[N, K]``, ratios of random pairs of worlds.
+      attained: ``[K]``, of the pair that attains the bound.
+      steady: ``[K]``, of a model with the same error at every step.
+    """
+    figure, ax = style.new_figure(figsize=(6.4, 3.2))
+    ax.plot(orders, np.transpose(drawn), color=style.GREY, lw=0.6, alpha=0.6)
+    ax.plot(orders, bound, color=style.BLACK, lw=2.5)
+    ax.plot(orders, attained, "o", color=COLORS["past"])
+    ax.plot(orders, steady, "--", color=COLORS["plain"])
+    ax.axhline(1, color=style.BLACK, lw=0.7, ls=":")
+    ax.set(xlabel="order $k$", ylabel="order-$k$ loss / unrolled loss", ylim=(0, None))
+    return figure
+
+
+@style.in_style()
 def agents_errors(results: xr.Dataset) -> Figure:
     """Errors of predictions by the kind of policy asked about, agent by agent, in pairs."""
     figure, axes = style.new_figure(1, len(ERRORS), figsize=(9, 3.6), sharey=True)
