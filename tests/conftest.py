@@ -22,6 +22,7 @@ from pve.cli import main
 from pve.engines.dispatch import run_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
+QUICKLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 
 # The same examples every time, and no examples kept between runs.
 settings.register_profile(
@@ -70,8 +71,14 @@ def _one_thread_of_linear_algebra():
 
 @pytest.fixture(scope="session", autouse=True)
 def _compile_once(shared):
-    """Compiled programs are shared between all processes of this run of the tests."""
+    """Compiled programs are shared between all processes of this run of the tests.
+
+    Compiling is most of what they do, so it is done without XLA's optimisations: that takes
+    a third of the time and rounds sums differently. As users compile, with all of them:
+    ``JAX_DISABLE_MOST_OPTIMIZATIONS=0 make test``.
+    """
     settings = {
+        "jax_disable_most_optimizations": os.environ.get(QUICKLY, "1") != "0",
         "jax_compilation_cache_dir": str(shared / "compiled"),
         "jax_persistent_cache_min_compile_time_secs": 0.1,
         # Unless its size is limited JAX does not lock the folder, and a process might read
