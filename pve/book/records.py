@@ -7,12 +7,11 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-import pve
 from pve.book.text import table
 from pve.experiments import EXPERIMENTS
 from pve.runs import folders, plan, provenance
 
-PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "xarray", "matplotlib")
+PACKAGES = ("pve", "jax", "jaxlib", "numpy", "scipy", "optax", "xarray", "matplotlib")
 NOTHING = "Nothing yet: no chapter that trains has been executed."
 
 
@@ -53,7 +52,6 @@ def surroundings(preset: str) -> str:
     machine = provenance.machine()
     codes = {f"numerical code, {x}": f"`{folders.numerical_code(x)}`" for x in EXPERIMENTS}
     facts = {
-        "pve": pve.__version__,
         **{package: metadata.version(package) for package in PACKAGES},
         "Python": platform.python_version(),
         **codes,
