@@ -12,8 +12,8 @@ HIDING = re.compile(r"\b(hide-input|remove-input|remove-cell)\b")
 LONGEST = 15  # lines of a hidden cell
 CHAPTERS = pairs.chapters()
 # Chapters still to be brought under the rules.
-LONG_CELLS = {"proper-value-equivalence", "running", "status", "value-equivalence"}
-MORE_CODE_THAN_PROSE = {"proper-value-equivalence", "running", "status"}
+LONG_CELLS = {"proper-value-equivalence", "value-equivalence"}
+MORE_CODE_THAN_PROSE = {"proper-value-equivalence"}
 
 
 def cells(text):
