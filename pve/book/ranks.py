@@ -40,7 +40,7 @@ def plan_facts(results: xr.Dataset) -> dict[str, Any]:
       results: of the capacity experiment.
 
     Returns:
-      By name: both ranks and, in per cent of the way from the uniform policy to the
+      By name, both ranks and, in per cent of the way from the uniform policy to the
       optimal one, their median plans; for each policy set what the median plan gains from
       the lowest rank to the highest; how far the seeds of one kind lie apart, in the
       median; which of the two is larger; and in how many runs the highest rank is better.
@@ -72,7 +72,7 @@ def loss_facts(results: xr.Dataset) -> dict[str, Any]:
       results: of the capacity experiment.
 
     Returns:
-      By name: in how many seeds the loss falls from every rank to the next, of how many,
+      By name, in how many seeds the loss falls from every rank to the next, of how many,
       and the median factor by which it falls from the lowest rank to the highest.
     """
     loss = final_losses(results)
@@ -91,7 +91,7 @@ def worst_facts(results: xr.Dataset) -> dict[str, Any]:
       results: of the capacity experiment.
 
     Returns:
-      By name: what its plan is worth, its rank and policy set, and the median of its kind.
+      By name, what its plan is worth, its rank and policy set, and the median of its kind.
     """
     final = results.performance.isel(step=-1)
     low, middle = final.min("run"), final.median("run")
@@ -169,7 +169,7 @@ def error_facts(found: xr.DataArray) -> dict[str, Any]:
       found: `deviations_of_runs`.
 
     Returns:
-      By name: medians of residual, error and their ratio at the lowest rank and the
+      By name, medians of residual, error and their ratio at the lowest rank and the
       highest; by what factors the median residual (the largest over policy sets) and the
       median error (their mean) change; and a verdict on whether the values get better.
     """

@@ -72,7 +72,7 @@ def lazy_facts(
       seed: of the policies that all pages ask.
 
     Returns:
-      By name: of the lazy model the proper loss, the distance from the environment and
+      By name, of the lazy model the proper loss, the distance from the environment and
       what its plan is worth; of the trained ones the loss on the same policies and the
       median distance; and a verdict that compares them.
     """
