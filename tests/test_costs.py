@@ -44,11 +44,9 @@ def test_between_measured_orders_lies_a_straight_line(place, expected):
 
 
 def test_a_step_is_of_an_order_or_of_a_rank():
-    assert TIMES.step("diameter", {"order": 31, "run": 0}) == pytest.approx(0.062)
-    assert TIMES.step("capacity", {"rank": 62, "mode": "stochastic"}) == pytest.approx(
-        0.0062
-    )
-    assert TIMES.step("capacity", {"rank": 2}) == 0.002
+    assert TIMES.step({"order": 31, "run": 0}) == pytest.approx(0.062)
+    assert TIMES.step({"rank": 62, "mode": "stochastic"}) == pytest.approx(0.0062)
+    assert TIMES.step({"rank": 2}) == 0.002
     assert TIMES.ratio == pytest.approx(61)
 
 

@@ -128,7 +128,11 @@ def violations(page):
     found = audit(page, "light")
     found += audit(page, "dark", ["color-contrast", "link-in-text-block"])
     page.set_viewport_size(NARROW)
-    found += audit(page, "light", ["scrollable-region-focusable"])
+    for _ in range(5):  # the page marks what scrolls when it has been laid out anew
+        unmarked = audit(page, "light", ["scrollable-region-focusable"])
+        if not unmarked:
+            break
+    found += unmarked
     page.emulate_media(reduced_motion="no-preference")
     return found
 

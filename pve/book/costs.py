@@ -111,15 +111,13 @@ class Times(NamedTuple):
         largest = max(order for order in self.orders if order < math.inf)
         return float(self.orders[largest] / self.orders[math.inf])
 
-    def step(self, experiment: str, task: Mapping[str, Any]) -> float:
-        """What a step of one run of an experiment takes, in seconds.
+    def step(self, task: Mapping[str, Any]) -> float:
+        """What a step of one run takes, in seconds.
 
         Args:
-          experiment: ``"diameter"``, whose runs differ in order, or ``"capacity"``, whose
-            runs differ in rank.
-          task: the run's coordinates.
+          task: the run's coordinates by name, an order or a rank among them.
         """
-        if experiment == "diameter":
+        if "order" in task:
             return interpolated(self.orders, task["order"])
         return interpolated(self.ranks, task["rank"])
 
@@ -131,7 +129,7 @@ class Times(NamedTuple):
           config: its setting.
         """
         tasks = find_experiment(experiment).tasks(config)
-        total = sum(self.step(experiment, task) for task in tasks)
+        total = sum(self.step(dict(task.coordinates)) for task in tasks)
         return config.steps * total * config.batch / BATCH / self.cores
 
     def estimates(self) -> dict[str, list[float]]:
