@@ -37,6 +37,14 @@ SPILLING = """() => {
     .map((element) => element.outerHTML.slice(0, 120));
 }"""
 
+# Elements that scroll sideways and cannot be scrolled with a keyboard.
+UNREACHABLE = """() => [...document.querySelectorAll('.bd-article *')]
+  .filter((element) => element.scrollWidth > element.clientWidth + 1)
+  .filter((element) =>
+    ['auto', 'scroll'].includes(getComputedStyle(element).overflowX))
+  .filter((element) => element.tabIndex < 0 && !element.querySelector('a[href], button'))
+  .map((element) => element.outerHTML.slice(0, 120))"""
+
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 # WCAG 2.0 and 2.1, levels A and AA; every violation with the element and the reason.
 VIOLATIONS = """async (only) => {
@@ -179,6 +187,7 @@ def look_narrow(page):
         "scales": images.evaluate_all(
             "images => images.map((x) => [x.clientWidth / x.naturalWidth, x.outerHTML])"
         ),
+        "unreachable": page.evaluate(UNREACHABLE),
         "frames": page.locator(".bd-article .drawn").evaluate_all(
             "frames => frames.map((x) =>"
             " [x.scrollWidth > x.clientWidth, x.getAttribute('tabindex')])"
@@ -264,6 +273,7 @@ def test_nothing_is_wider_than_a_narrow_screen(seen):
     for path, look in seen.narrow.items():
         assert look["width"] <= NARROW["width"], path.name
         assert look["spilling"] == [], path.name
+        assert look["unreachable"] == [], path.name
 
 
 def test_panels_stay_readable_on_a_narrow_screen(seen):

@@ -7,6 +7,7 @@ from oracles import random_mdp, stochastic_policies
 
 import pve
 from pve.book import ranks
+from pve.results.endings import final_losses
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_plans_by_hand(results):
 
 
 def test_losses_by_hand(results):
-    assert ranks.final_losses(results).sel(mode="stochastic", rank=20, run=1) == 2
+    assert final_losses(results.loss).sel(mode="stochastic", rank=20, run=1) == 2
     assert ranks.loss_facts(results) == {"falls": 5, "seeds": 6, "loss-ratio": 4}
 
 

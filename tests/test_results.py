@@ -18,7 +18,7 @@ import pve
 from pve.book import rivals
 from pve.engines.dispatch import run_experiment
 from pve.experiments import find_experiment
-from pve.results.components import unconverged
+from pve.results.endings import final_losses, movement
 from pve.results.load import present, status
 from pve.results.moments import write_moments
 from pve.results.summary import write_summary
@@ -280,11 +280,17 @@ def test_status_and_present(finished):
 
 def test_unconverged_orders_still_move_at_the_end():
     spread = xr.DataArray(
-        [[20.0, 1, 0.9, 0.8, 0.8], [20.0, 18, 16, 14, 12]],
+        [[20.0, 1, 0.9, 0.8, 0.8], [20.0, 18, 16, 14, 12], [20.0, 18, 16, 17, 16.5]],
         dims=("order", "step"),
-        coords={"order": [1, 60], "step": [0, 25, 50, 75, 100]},
+        coords={"order": [1, 60, 90], "step": [0, 25, 50, 75, 100]},
     )
-    assert unconverged(spread).values.tolist() == [False, True]
+    assert movement(spread).values.tolist() == [0, -1, 1]
+    assert movement(spread, share=0.1).values.tolist() == [0, -1, 0]
+
+
+def test_the_loss_at_the_end_is_the_mean_of_the_last_five():
+    losses = xr.DataArray([[9.0, 9, 1, 2, 3, 4, 5]], dims=("run", "logged_step"))
+    assert final_losses(losses).values.tolist() == [3]
 
 
 def test_every_file_says_what_it_is_of_and_what_its_variables_mean(finished, tmp_path):

@@ -52,13 +52,6 @@ def test_second_half_table_tells_falling_from_standing(results):
     assert spreads.falling_on(results) == [math.inf]
 
 
-@pytest.mark.parametrize(
-    ("change", "said"), [(-1, "falls on"), (1, "grows on"), (0.1, "stands still")]
-)
-def test_direction(change, said):
-    assert spreads.direction(change, 0.5) == said
-
-
 def test_shares_are_percentages_of_the_start(results):
     said = spreads.shares(results)
     assert (said["one"], said["inf"], said["inf-plans"]) == (5, 50, 100)

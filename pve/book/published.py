@@ -9,8 +9,7 @@ import xarray as xr
 
 from pve.book.text import table
 from pve.experiments import capacity, diameter
-
-LAST_LOSSES = 5  # recorded means that a loss at some step is the mean of
+from pve.results.endings import final_losses
 
 
 def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def _mean(values: xr.DataArray, mode: str) -> float:
 
 def _loss_at(losses: xr.DataArray, step: int) -> float:
     until = losses.where(losses.logged_step <= step, drop=True)
-    return float(until.isel(logged_step=slice(-LAST_LOSSES, None)).mean())
+    return float(final_losses(until).mean())
 
 
 def diameters(results: xr.Dataset, early: int) -> str:

@@ -18,19 +18,9 @@ from pve.checks import Array
 from pve.mdp.bellman import bellman
 from pve.mdp.core import MDP
 from pve.mdp.planning import policy_value
+from pve.results.endings import final_losses
 
-LAST_LOSSES = 5  # recorded means that a loss at the end is the mean of
 UNCHANGED = 0.2  # a share by which errors may change and still count as the same
-
-
-def final_losses(results: xr.Dataset) -> xr.DataArray:
-    """The loss of each run at the end of its training.
-
-    Args:
-      results: of the capacity experiment.
-    """
-    last = results.loss.isel(logged_step=slice(-LAST_LOSSES, None))
-    return last.mean("logged_step")
 
 
 def plan_facts(results: xr.Dataset) -> dict[str, Any]:
@@ -75,7 +65,7 @@ def loss_facts(results: xr.Dataset) -> dict[str, Any]:
       By name, in how many seeds the loss falls from every rank to the next, of how many,
       and the median factor by which it falls from the lowest rank to the highest.
     """
-    loss = final_losses(results)
+    loss = final_losses(results.loss)
     falls = (loss.diff("rank") < 0).all("rank")
     return {
         "falls": int(falls.sum()),

@@ -13,10 +13,9 @@ from pve.book.text import table
 from pve.equivalence import distances
 from pve.figures import style
 from pve.figures.captions import digits
-from pve.results.components import unconverged
+from pve.results.endings import at_half_time, final_losses, movement
 
-LAST_LOSSES = 5  # recorded means that a loss at the end is the mean of
-AT_REST = 0.02  # of the spread at the start: less than this is no movement
+MOVES = {-1: "falls on", 0: "stands still", 1: "grows on"}
 
 
 def listed(orders: Iterable[float]) -> str:
@@ -31,8 +30,14 @@ def column(order: float) -> str:
 
 def still_moving(results: xr.Dataset) -> list[float]:
     """The orders whose spread has not come to rest."""
-    moving = unconverged(results.spread)
-    return [float(order) for order in results.order.values if moving.sel(order=order)]
+    moving = movement(results.spread)
+    return [float(k) for k in results.order.values if moving.sel(order=k) != 0]
+
+
+def falling_on(results: xr.Dataset) -> list[float]:
+    """The orders whose spread falls in the second half of training."""
+    moving = movement(results.spread)
+    return [float(k) for k in results.order.values if moving.sel(order=k) < 0]
 
 
 def ends_table(results: xr.Dataset) -> str:
@@ -46,8 +51,7 @@ def ends_table(results: xr.Dataset) -> str:
         results.isel(step=-1),
         results.isel(step=0),
     )
-    losses = results.loss.isel(logged_step=slice(-LAST_LOSSES, None))
-    losses = losses.mean("logged_step").median("run")
+    losses = final_losses(results.loss).median("run")
     plans = ends.normalised_performance.median("run")
     header = [
         "order", "loss at the end", "spread, start", "spread, end", "diameter",
@@ -81,7 +85,7 @@ def second_half_table(results: xr.Dataset) -> str:
     rows = []
     for order in results.order.values:
         course = results.spread.sel(order=order)
-        half, end = _second_half(course)
+        stands = (course.max(), at_half_time(course), course[-1])
         losses = results.loss.sel(order=order).median("run").values
         middle = len(losses) // 2
         window = min(20, middle)
@@ -90,37 +94,13 @@ def second_half_table(results: xr.Dataset) -> str:
         rows.append(
             [
                 column(order),
-                *(f"{x:.2f}" for x in (float(course.max()), half, end)),
-                direction(end - half, AT_REST * float(course[0])),
+                *(f"{float(spread):.2f}" for spread in stands),
+                MOVES[int(movement(course))],
                 f"× {lower:.2f}",
                 f"{float(plan):.3f}",
             ]
         )
     return table(header, rows, align="rrrrlrr")
-
-
-def _second_half(course: xr.DataArray) -> tuple[float, float]:
-    """Where a spread stands at half time and at the end."""
-    half = course.sel(step=course.step[-1] / 2, method="nearest")
-    return float(half), float(course[-1])
-
-
-def falling_on(results: xr.Dataset) -> list[float]:
-    """The orders whose spread falls in the second half of training.
-
-    Args:
-      results: of the diameter experiment.
-    """
-    courses = {order: results.spread.sel(order=order) for order in results.order.values}
-    fallen = {k: np.subtract(*_second_half(course)) for k, course in courses.items()}
-    return [float(k) for k in courses if fallen[k] >= AT_REST * float(courses[k][0])]
-
-
-def direction(change: float, least: float) -> str:
-    """How a quantity moves: what is smaller than ``least`` is no movement."""
-    if abs(change) < least:
-        return "stands still"
-    return "falls on" if change < 0 else "grows on"
 
 
 def shares(results: xr.Dataset) -> dict[str, Any]:

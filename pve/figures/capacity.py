@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from pve.experiments.capacity import PUBLISHED
 from pve.figures import drawing, style
 from pve.figures.captions import outside_legend, sign, source_line
+from pve.results.endings import final_losses
 
 SEEDS = "; thin: single runs, thick: medians"
 
@@ -122,7 +123,7 @@ def _rank_ticks(ax: Any, ranks: Any) -> None:
 def capacity_loss(results: xr.Dataset) -> Figure:
     """The final loss against rank: every seed and the medians."""
     figure, ax = style.new_figure(figsize=(6.6, 3.8))
-    final = results.loss.isel(logged_step=slice(-5, None)).mean("logged_step")
+    final = final_losses(results.loss)
     _draw_ranks(final, ax)
     ax.set(ylabel="PVE loss at the end", yscale="log")
     outside_legend(figure, ax, 2)

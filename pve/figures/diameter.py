@@ -15,7 +15,7 @@ from pve.experiments.diameter import PUBLISHED
 from pve.figures import drawing, style
 from pve.figures.captions import outside_legend, sign, source_line, source_of_run
 from pve.figures.model_on_map import imagined, transitions
-from pve.results.components import unconverged
+from pve.results.endings import movement
 from pve.results.load import load_model
 from pve.worlds.by_name import map_of
 
@@ -25,7 +25,7 @@ def diameters(results: xr.Dataset) -> Figure:
     """Diameter and spread of the trained models against the order."""
     figure, axes = style.new_figure(1, 2, figsize=(7.2, 3.4))
     orders = results.order.values
-    hollow = unconverged(results.spread).values
+    hollow = movement(results.spread).values != 0
     if "published_diameter" in results:
         measure, errors = results.published_diameter, results.published_diameter_error
         title = "diameter: range of the 1st component,\nmean over groups of 20 runs"

@@ -96,19 +96,3 @@ def _comparison(
 def _models(snapshot: xr.Dataset) -> np.ndarray:
     reward = snapshot.reward.values
     return np.concatenate([reward.ravel(), snapshot.transition.values.ravel()])
-
-
-def unconverged(spread: xr.DataArray, share: float = 0.02) -> xr.DataArray:
-    """Which orders' spread still moves at the end of training.
-
-    Args:
-      spread: ``(order, step)``.
-      share: of the spread at the start. An order still moves if its spread changes by
-        more than this over the last half of the training.
-
-    Returns:
-      ``(order)``, booleans.
-    """
-    half = spread.sel(step=spread.step.values[-1] / 2, method="nearest")
-    change = abs(spread.isel(step=-1) - half)
-    return change > share * spread.isel(step=0)
