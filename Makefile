@@ -4,6 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+UV := uv==0.13.9
 HTML := _build/html/index.html
 PDF := _build/latex/proper-value-equivalence.pdf
 
@@ -25,16 +26,17 @@ NEWEST := .venv-newest
 LIBRARY_NEEDS := beartype pytest pytest-xdist hypothesis scikit-learn
 LIBRARY_TESTS := $(patsubst %,tests/test_%.py,agents baselines bellman configs device \
 	environments experiments geometry gridworld losses measures mdp models muzero planning \
-	policies power provenance results runner shapes store summary theory training)
+	policies power provenance results runner seeds shapes store summary theory training)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install book pdf links test newest lint format lab sync bench clean printable
+.PHONY: help install book site pdf links test newest lint format lab sync bench clean printable writable \
+	myst-check
 
 help:  ## this list
 	@echo 'make TARGET, where TARGET is one of'
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)$$/\1|\2/p' $(MAKEFILE_LIST) \
-	| while IFS='|' read -r target what; do printf '  %-9s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)$$/\1|\2/p' $(MAKEFILE_LIST) \
+	| while IFS='|' read -r target what; do printf '  %-11s %s\n' "$$target" "$$what"; done
 
 install: $(INSTALLED)  ## make .venv and install everything into it
 
@@ -49,18 +51,32 @@ ANEW := $(shell test ! -e $(INSTALLED) || { grep -qF ' $(CURDIR)/$(VENV)' \
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml $(ANEW)
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11 or newer was found;' \
 	'install one, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
-	@echo 'Installing into $(VENV) (once; two or three minutes, 1.5 GB)'
+	@echo 'Installing into $(VENV) (once; a minute or two, 1.5 GB)'
 	@$(PYTHON) -m venv --clear $(VENV) || { echo 'Python cannot make a virtual' \
 	'environment here; on Debian: apt-get install python3-venv' >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@# uv does in seconds what takes pip minutes, and pip does it where uv cannot. Compiled
+	@# now, as some surroundings keep Python from writing what it compiles: then every
+	@# process would compile all that it imports, for six seconds.
+	{ $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--only-binary :all: $(UV) && $(BIN)/uv pip install --quiet --compile-bytecode \
+	--python $(BIN)/python -r requirements.txt; } || $(BIN)/python -m pip install \
+	--quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-book: $(INSTALLED)  ## build the book; its chapters execute where something changed
+book: writable $(INSTALLED)  ## build the book; its chapters execute where something changed
 	@ls -d $(VENV)/lib/python*/site-packages/jupyter_book-1.*.dist-info >/dev/null 2>&1 \
 	|| { echo 'jupyter-book is not version 1, which alone builds this book: make install' \
 	'in a fresh clone, or pip install -r requirements.txt' >&2; exit 1; }
 	$(BIN)/jupyter-book build book -W -n --keep-going
 	@echo 'The book: file://$(CURDIR)/$(HTML)'
+
+writable:
+	@test -w . || { echo 'Nothing can be written in $(CURDIR); in an installed environment' \
+	'this builds the book elsewhere: PVE_RESULTS=FOLDER jupyter-book build book' \
+	'--path-output FOLDER' >&2; exit 1; }
+
+site: book  ## build the book and collect what a static host serves, in _build/site
+	$(BIN)/python tools/static_site.py _build/html _build/site
 
 pdf: printable $(INSTALLED)  ## print the whole book into one PDF; needs LaTeX
 	$(BIN)/jupyter-book build book --builder latex -W -n --keep-going
@@ -109,6 +125,9 @@ lab: $(INSTALLED)  ## open the chapters' notebooks in JupyterLab, which it insta
 
 sync: $(INSTALLED)  ## write each chapter's notebook from its Markdown
 	$(BIN)/python tools/pairs.py --write
+
+myst-check: $(INSTALLED)  ## let the present mystmd (Jupyter Book 2) read the chapters
+	$(BIN)/python tools/myst.py
 
 bench: $(INSTALLED)  ## print the benchmark table
 	$(BIN)/python -m pve bench

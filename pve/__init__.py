@@ -28,6 +28,7 @@ from pve.mdp.planning import (
     value_iteration,
 )
 from pve.mdp.simulation import optimal_action_share, trajectories
+from pve.mdp.sparse import SparseMDP
 from pve.results.load import load, load_model
 from pve.training.problem import Recipe
 from pve.training.train import Trained, train
@@ -44,6 +45,7 @@ __all__ = [
     "PrincipalComponents",
     "Recipe",
     "SoftmaxModel",
+    "SparseMDP",
     "Trained",
     "bellman",
     "bellman_optimality",

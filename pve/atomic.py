@@ -13,12 +13,15 @@ TEMPORARY = ".writing-"  # how the names of unfinished files begin
 def write_whole(path: Path, content: bytes) -> None:
     """Write a whole file or nothing.
 
-    It is written under a temporary name in its folder, flushed to the disk and renamed, so
+    It is written under a temporary name in its folder, flushed to disk and renamed, so
     that a reader finds the old content or the new, never a part.
+
+    Raises:
+      OSError: the file cannot be written.
     """
     name = path.parent / f"{TEMPORARY}{path.name}-{uuid.uuid4().hex}"
     try:
-        with open(name, "xb") as file:  # readable by whom the user's umask lets read
+        with open(name, "xb") as file:  # readable by whoever the user's umask allows
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

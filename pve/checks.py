@@ -1,4 +1,4 @@
-"""Legal arguments: what is not legal is refused in one line that says what is."""
+"""Argument checks: what is wrong is refused in one line that says what was expected."""
 
 from __future__ import annotations
 
@@ -11,83 +11,91 @@ import jax.numpy as jnp
 import numpy as np
 
 Array = Any  # a NumPy or a JAX array: NumPy stays exact, JAX is traced and compiled
-ROW_SUM_TOLERANCE = 1e-5  # a softmax over thousands of states in float32 stays within
-ROUNDING = 1e-12  # of a probability computed in float64, by which it may be below zero
+ROW_SUM_TOLERANCE = 1e-5  # a float32 softmax over thousands of states stays within it
+ROUNDING = 1e-12  # how far float64 may take a probability below 0, or a sum off 1
 
 
 def as_array(name: str, value: Any) -> Array:
-    """Return a float array: JAX arrays as they are, all else as NumPy float64."""
+    """Return a float array: JAX arrays as they are, all else as NumPy float64.
+
+    Raises:
+      TypeError: the value is not an array of real numbers.
+    """
     if isinstance(value, jax.Array):
         if not jnp.issubdtype(value.dtype, jnp.floating):
-            raise TypeError(f"{name} has dtype {value.dtype}; legal are real floats")
+            raise TypeError(f"{name} has dtype {value.dtype}; expected real floats")
         return value
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of unequal length
-        raise TypeError(f"{name} is no array of real numbers: {error}") from None
+        raise TypeError(f"{name} is not an array of real numbers: {error}") from None
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} is no array of real numbers: its dtype is {array.dtype}")
+        raise TypeError(
+            f"{name} is not an array of real numbers: its dtype is {array.dtype}"
+        )
     return array.astype(np.float64)
 
 
 def is_traced(*arrays: Any) -> bool:
-    """Whether the numbers are not known yet (inside ``jit``, ``grad``, ``vmap``)."""
+    """Whether any numbers are not known yet (inside ``jit``, ``grad``, ``vmap``)."""
     return any(isinstance(array, jax.core.Tracer) for array in arrays)
 
 
 def check_integer(
-    name: str, value: Any, legal: str, low: int, high: float = math.inf
+    name: str, value: Any, expected: str, low: int, high: float = math.inf
 ) -> int:
-    """Return an ``int`` from ``low`` to ``high`` or raise; ``legal`` says it in words."""
+    """Return an ``int`` from ``low`` to ``high``, or raise and say what was expected."""
     if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} is {value}; {legal}")
+        raise TypeError(f"{name} is {value}; {expected}")
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} is {value!r}; {legal}") from None
+        raise TypeError(f"{name} is {value!r}; {expected}") from None
     if not low <= number <= high:
-        raise ValueError(f"{name} is {number}; {legal}")
+        raise ValueError(f"{name} is {number}; {expected}")
     return number
 
 
 def check_positive_integer(name: str, value: Any) -> int:
-    """Return an ``int`` ≥ 1 or raise, naming what was given and what is legal."""
-    return check_integer(name, value, "legal are the integers 1, 2, 3, …", 1)
+    """Return an ``int`` ≥ 1 or raise, naming what was given and what was expected."""
+    return check_integer(name, value, "expected an integer ≥ 1", 1)
 
 
 def check_positive_number(name: str, value: Any) -> float:
-    """Return a number > 0, not infinite, or raise."""
+    """Return a finite number > 0, or raise."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and 0 < value < math.inf):
-        raise ValueError(f"{name} is {value!r}; legal are numbers > 0")
+        raise ValueError(f"{name} is {value!r}; expected a number > 0")
     return value
 
 
 def check_finite(name: str, value: Any) -> float:
     """Return a finite number as a float, or raise."""
-    legal = "legal are finite numbers"
+    expected = "expected a finite number"
     if isinstance(value, str | bytes | complex | np.ndarray):
-        raise TypeError(f"{name} is {value!r}; {legal}")
+        raise TypeError(f"{name} is {value!r}; {expected}")
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name} is {value!r}; {legal}") from None
+        raise TypeError(f"{name} is {value!r}; {expected}") from None
     if not math.isfinite(number):
-        raise ValueError(f"{name} is {number:g}; {legal}")
+        raise ValueError(f"{name} is {number:g}; {expected}")
     return number
 
 
 def check_share(name: str, value: Any) -> float:
     """Return a number in [0, 1] or raise."""
     if not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value!r}; legal are numbers in [0, 1]")
+        raise ValueError(f"{name} is {value!r}; expected a number in [0, 1]")
     return value
 
 
 def check_one_of(name: str, value: Any, legal: Any) -> Any:
     """Return the value or raise unless it is one of the legal ones."""
     if value not in legal:
-        raise ValueError(f"{name} is {value!r}; legal are {', '.join(map(repr, legal))}")
+        raise ValueError(
+            f"{name} is {value!r}; expected one of {', '.join(map(repr, legal))}"
+        )
     return value
 
 
@@ -96,11 +104,11 @@ def check_distributions(name: str, array: Array) -> None:
     array = np.asarray(array)
     if not np.isfinite(array).all():
         where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
-        raise ValueError(f"{name}{list(where)} is {array[where]}; legal are finite numbers")
+        raise ValueError(f"{name}{list(where)} is {array[where]}; expected a finite number")
     if (array < -ROUNDING).any():
         where = tuple(map(int, np.argwhere(array < -ROUNDING)[0]))
         raise ValueError(
-            f"{name}{list(where)} is {array[where]:g}; legal are probabilities in [0, 1]"
+            f"{name}{list(where)} is {array[where]:g}; expected a probability in [0, 1]"
         )
     total = array.sum(-1, dtype=np.float64)
     wrong = np.abs(total - 1) > ROW_SUM_TOLERANCE
@@ -112,7 +120,7 @@ def check_distributions(name: str, array: Array) -> None:
 
 
 def as_distributions(name: str, array: np.ndarray) -> np.ndarray:
-    """Return distributions without their rounding, or raise; exact ones as they are."""
+    """Return distributions freed of their rounding, or raise; exact ones as they are."""
     check_distributions(name, array)
     if (array < 0).any():
         array = np.maximum(array, 0.0)
@@ -122,18 +130,19 @@ def as_distributions(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def check_legal(legal: Any, reward: Array) -> np.ndarray | None:
-    """Return which actions are legal, ``[S, A]``, by a mask and −∞ in a NumPy reward.
+    """Return which actions are legal, ``[S, A]``, from a mask and −∞ in a NumPy reward.
 
-    None if all are. Raises a ``ValueError`` where a state has none, or a mask does not fit.
+    None if all are. Raises a ``ValueError`` if a state has none or the mask does not fit,
+    a ``TypeError`` if the mask is not boolean.
     """
     if legal is not None:
         legal = np.asarray(legal)
         if legal.dtype != bool:
-            raise TypeError(f"legal has dtype {legal.dtype}; legal are true and false")
+            raise TypeError(f"legal has dtype {legal.dtype}; expected true or false")
         if legal.shape != reward.shape:
             raise ValueError(
-                f"legal has shape {list(legal.shape)}; legal with this reward is "
-                f"{list(reward.shape)}"
+                f"legal has shape {list(legal.shape)}; expected "
+                f"{list(reward.shape)} with this reward"
             )
     if isinstance(reward, np.ndarray) and (reward == -math.inf).any():
         finite = reward > -math.inf
@@ -143,7 +152,7 @@ def check_legal(legal: Any, reward: Array) -> np.ndarray | None:
     if not legal.any(-1).all():
         state = int(np.flatnonzero(~legal.any(-1))[0])
         raise ValueError(
-            f"state {state} has no legal action; legal is at least one (at an end, one "
+            f"state {state} has no legal action; expected at least one (at an end, one "
             "that stays with reward 0)"
         )
     return legal
@@ -155,12 +164,12 @@ def check_names(name: str, names: Any, count: int) -> tuple[str, ...] | None:
         return None
     names = check_distinct(name, names, str)
     if len(names) != count:
-        raise ValueError(f"{name} has {len(names)} names; legal are {count}")
+        raise ValueError(f"{name} has {len(names)} names; expected {count}")
     return names
 
 
 def check_takes_legal(policies: Array, legal: np.ndarray | None) -> None:
-    """Raise a ``ValueError`` where a policy takes an action that is not legal."""
+    """Raise a ``ValueError`` if a policy takes an action that is not legal."""
     if legal is None or is_traced(policies):
         return
     taken = np.asarray(policies) * ~legal
@@ -180,7 +189,7 @@ def check_policies(policies: Array, num_states: int, num_actions: int) -> None:
     shape = np.shape(policies)
     if shape[-2:] != (num_states, num_actions):
         raise ValueError(
-            f"policy has shape {list(shape)}; legal is [..., {num_states}, "
+            f"policy has shape {list(shape)}; expected [..., {num_states}, "
             f"{num_actions}] (states, actions)"
         )
     if not is_traced(policies):
@@ -192,68 +201,66 @@ def check_value_shape(values: Array, num_states: int) -> None:
     shape = np.shape(values)
     if shape[-1:] != (num_states,):
         raise ValueError(
-            f"value has shape {list(shape)}; legal is [..., {num_states}] (states)"
+            f"value has shape {list(shape)}; expected [..., {num_states}] (states)"
         )
 
 
 def check_discount(discount: Any) -> float:
     """Return the discount as a float; raise unless 0 ≤ discount < 1."""
-    legal = "legal are numbers in [0, 1)"
+    expected = "expected a number in [0, 1)"
     if isinstance(discount, str):
-        raise TypeError(f"discount is {discount!r}; {legal}")
+        raise TypeError(f"discount is {discount!r}; {expected}")
     try:
         number = float(discount)
     except (TypeError, ValueError):
-        raise TypeError(f"discount is {discount!r}; {legal}") from None
+        raise TypeError(f"discount is {discount!r}; {expected}") from None
     if number == 1:
         raise ValueError(
-            f"discount is 1; {legal}: undiscounted, a path that does not end may have no "
-            "finite value. If all paths end, take a number close to 1, such as 0.9999"
+            f"discount is 1; {expected}: undiscounted, a path that does not end may have "
+            "no finite value. If all paths end, take a number close to 1, such as 0.9999"
         )
     if not 0 <= number < 1:
-        raise ValueError(f"discount is {number:g}; {legal}")
+        raise ValueError(f"discount is {number:g}; {expected}")
     return number
 
 
 def check_order(order: Any) -> int | float:
     """Return the order as an ``int`` or ``math.inf``; raise unless it is 1, 2, …, ∞."""
-    legal = "legal are the integers 1, 2, 3, … and inf"
+    expected = "expected an integer ≥ 1, or inf"
     if isinstance(order, bool | np.bool_):
-        raise TypeError(f"order is {order}; {legal}")
+        raise TypeError(f"order is {order}; {expected}")
     if isinstance(order, float | np.floating):
         if order == math.inf:
             return math.inf
         if not float(order).is_integer():
-            raise ValueError(f"order is {order:g}; {legal}")
+            raise ValueError(f"order is {order:g}; {expected}")
         order = int(order)
-    return check_integer("order", order, legal, 1)
+    return check_integer("order", order, expected, 1)
 
 
 def parse_order(text: str) -> int | float:
-    """The order that a word names; raises a ``ValueError`` that says what is legal."""
+    """The order that a word names; raises a ``ValueError`` if it names none."""
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(
-            f"order is {text!r}; legal are the integers 1, 2, 3, … and inf"
-        ) from None
+        raise ValueError(f"order is {text!r}; expected an integer ≥ 1, or inf") from None
     return check_order(number)
 
 
 def parse_integer(text: str) -> int:
-    """The integer that a word names; raises a ``ValueError`` that says what is legal."""
+    """The integer that a word names; raises a ``ValueError`` if it names none."""
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"{text!r}; legal are integers") from None
+        raise ValueError(f"{text!r}; expected an integer") from None
 
 
 def parse_number(text: str) -> float:
-    """The number that a word names; raises a ``ValueError`` that says what is legal."""
+    """The number that a word names; raises a ``ValueError`` if it names none."""
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{text!r}; legal are numbers") from None
+        raise ValueError(f"{text!r}; expected a number") from None
 
 
 KINDS = ("deterministic", "stochastic", "mixed")
@@ -261,8 +268,8 @@ KINDS = ("deterministic", "stochastic", "mixed")
 
 def check_seed(seed: Any) -> int:
     """Return the seed as an ``int``; raise unless it is an integer in [0, 2³² − 1]."""
-    legal = "legal are the integers 0 … 4294967295"
-    return check_integer("seed", seed, legal, 0, 2**32 - 1)
+    expected = "expected an integer from 0 to 4294967295"
+    return check_integer("seed", seed, expected, 0, 2**32 - 1)
 
 
 def check_kind(kind: Any) -> str:
@@ -272,8 +279,8 @@ def check_kind(kind: Any) -> str:
 
 def check_rank(rank: Any, num_states: int | None = None) -> int:
     """Return the rank; raise unless it is an integer from 1 to the number of states."""
-    legal = f"legal are the integers 1 … {num_states or 'S, the number of states'}"
-    return check_integer("rank", rank, legal, 1, num_states or math.inf)
+    expected = f"expected an integer from 1 to {num_states or 'S, the number of states'}"
+    return check_integer("rank", rank, expected, 1, num_states or math.inf)
 
 
 PRESETS = ("smoke", "quick", "standard", "paper")
@@ -284,12 +291,12 @@ SHORT_MODES = {"det": "deterministic", "stoch": "stochastic"}
 def check_distinct(name: str, values: Any, check: Any) -> tuple[Any, ...]:
     """Return a sequence's checked values; raise unless there are some, all distinct."""
     if isinstance(values, str) or not hasattr(values, "__iter__"):
-        raise TypeError(f"{name} is {values!r}; legal is a sequence")
+        raise TypeError(f"{name} is {values!r}; expected a sequence")
     checked = tuple(check(value) for value in values)
     if not checked:
-        raise ValueError(f"{name} is empty; legal is at least one")
+        raise ValueError(f"{name} is empty; expected at least one")
     if len(set(checked)) < len(checked):
-        raise ValueError(f"{name} is {list(checked)}; legal are distinct values")
+        raise ValueError(f"{name} is {list(checked)}; expected distinct values")
     return checked
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from pve.threads import settle_threads
 from pve.worlds.by_name import make_environment, with_discount
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
-MUCH = 1e9  # bytes: from here on a command says first how much it will write
+MUCH = 1e9  # bytes: a command about to write more says how to write less
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A parser of words as argparse asks for it: it hands on what the error says."""
+    """A parser of words as argparse wants it: it passes on what the error says."""
 
     def parsed(text: str) -> Any:
         try:
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
             "continues it: what is finished is never computed again.",
         )
         command.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
-        command.add_argument("seed", metavar="SEED", help="an integer ≥ 0")
+        command.add_argument("seed", metavar="SEED", help="an integer from 0 to 4294967295")
         command.add_argument(
             "--preset",
             default="quick",
@@ -71,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
             )
         command.add_argument(
             "--env",
-            help="four-rooms (default), gymnasium:NAME, map:FILE or npz:FILE, and options "
-            "such as ?is_slippery=false&map_name=8x8 or ?slip=0.1",
+            help="four-rooms (default), jacks-cars, gymnasium:NAME, map:FILE or npz:FILE, "
+            "and options such as ?is_slippery=false&map_name=8x8 or ?slip=0.1",
         )
         command.add_argument(
             "--discount", type=float, metavar="X", help="of the environment, in [0, 1)"
@@ -87,10 +88,16 @@ def _parser() -> argparse.ArgumentParser:
             "--address", help="of a running Ray cluster (default: start one here)"
         )
         command.add_argument(
-            "--lanes", type=integer, metavar="N", help="runs in a program of device"
+            "--lanes",
+            type=integer,
+            metavar="N",
+            help="runs in one program of the engine device",
         )
         command.add_argument(
-            "--minutes", type=float, metavar="X", help="end at a checkpoint after so many"
+            "--minutes",
+            type=float,
+            metavar="X",
+            help="end at a checkpoint after so many minutes",
         )
     figures = commands.add_parser("figures", help="draw every figure the data allow")
     figures.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
@@ -108,6 +115,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="STEP",
         help="also the models of limited rank: the last, and those after so many steps",
     )
+    seeds = commands.add_parser(
+        "seeds",
+        help="several seeds side by side: their mean and spread, as figures and tables",
+        description="Compare an experiment's results under several seeds at the end of "
+        "training: each seed's mean over its runs, and over the seeds the mean, the "
+        "standard deviation, the standard error and the extremes. Writes figures (PNG and "
+        "PDF) and tables (CSV).",
+    )
+    seeds.add_argument(
+        "data_dirs",
+        metavar="DATA_DIR",
+        nargs="+",
+        help="data folders that differ in their seeds, two or more; those of the "
+        "book's chapters are results/*/PRESET-SEED",
+    )
+    seeds.add_argument("--out", default="seeds", help="where to (seeds)")
     for name, help_text in (
         ("status", "what is done, unfinished and failed"),
         ("verify", "check every file against its recorded checksum"),
@@ -130,14 +153,21 @@ def _parser() -> argparse.ArgumentParser:
         "that needs nothing else, and its numbers as CSV.",
     )
     report.add_argument(
-        "env", metavar="ENV", help="four-rooms, gymnasium:NAME, map:FILE or npz:FILE"
+        "env",
+        metavar="ENV",
+        help="four-rooms, jacks-cars, gymnasium:NAME, map:FILE or npz:FILE",
     )
     report.add_argument("--out", default="report", help="the folder to write to (report)")
-    report.add_argument("--seed", default="0", help="an integer ≥ 0 (0)")
+    report.add_argument("--seed", default="0", help="an integer from 0 to 4294967295 (0)")
     report.add_argument("--discount", type=float, metavar="X", help="in [0, 1)")
-    bench = commands.add_parser("bench", help="measure speed against the plain way")
+    bench = commands.add_parser(
+        "bench", help="measure speed against a plain implementation"
+    )
     bench.add_argument(
-        "--repeats", type=_argument(parse_integer), default=5, help="medians of so many (5)"
+        "--repeats",
+        type=_argument(parse_integer),
+        default=5,
+        help="how many times each is timed; medians are shown (5)",
     )
     return parser
 
@@ -166,7 +196,7 @@ def _seed(text: str) -> int:
         return check_seed(int(text))
     except ValueError:
         raise ValueError(
-            f"seed is {text!r}; legal are the integers 0 … 4294967295"
+            f"seed is {text!r}; expected an integer from 0 to 4294967295"
         ) from None
 
 
@@ -192,7 +222,7 @@ def _run(arguments: argparse.Namespace) -> int:
         f"{in_bytes(cost.bytes)} to write in {data_dir}"
     )
     if cost.bytes > MUCH:
-        print("That is much: --every N thins the snapshots.")
+        print("That is a lot: --every N thins the snapshots.")
     again = f"run the same command again to continue: {_command_line()}"
     try:
         report = run_experiment(
@@ -221,7 +251,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _command_line() -> str:
-    return " ".join(["python -m pve", *sys.argv[1:]])
+    return shlex.join(["python", "-m", "pve", *sys.argv[1:]])
 
 
 def _figures(arguments: argparse.Namespace) -> int:
@@ -243,6 +273,25 @@ def _summary(arguments: argparse.Namespace) -> int:
     if arguments.models is not None:
         written += write_moments(arguments.data_dir, arguments.out, arguments.models)
     for path in written:
+        print(path)
+    return 0
+
+
+def _seeds(arguments: argparse.Namespace) -> int:
+    import matplotlib as mpl
+
+    from pve.atomic import write_whole
+    from pve.figures.seeds import save_over_seeds
+    from pve.results.seeds import by_seed, load_seeds, spread_over_seeds
+
+    mpl.use("agg")  # files need no screen, whatever MPLBACKEND says
+    compared = load_seeds(arguments.data_dirs)
+    paths = save_over_seeds(compared, arguments.out)
+    for name, each in compared.items():
+        for ending, table in (("", by_seed(each)), ("-spread", spread_over_seeds(each))):
+            paths.append(Path(arguments.out) / f"{name}{ending}.csv")
+            write_whole(paths[-1], table.to_csv(index=False).encode())
+    for path in paths:
         print(path)
     return 0
 
@@ -302,29 +351,33 @@ def _bench(arguments: argparse.Namespace) -> int:
     import jax
 
     from pve.benchmark.lanes import measure, print_lanes
+    from pve.benchmark.others import print_others
     from pve.benchmark.table import TRAINING, print_table
     from pve.worlds.gridworld import four_rooms
 
     print_table(arguments.repeats)
+    print_others()
     if jax.default_backend() != "cpu":
         rows = measure(four_rooms().mdp, TRAINING, repeats=arguments.repeats)
         print_lanes(rows, 120)
     return 0
 
 
-COMMANDS = {  # beside those of the experiments
+COMMANDS = {  # besides those of the experiments
     "figures": _figures,
     "summary": _summary,
+    "seeds": _seeds,
     "status": _status,
     "verify": _verify,
     "report": _report,
     "bench": _bench,
 }
-COMPUTING = ("figures", "summary", "report", "bench")  # without an engine, which checks
+# no engine checks the devices for these
+COMPUTING = ("figures", "summary", "seeds", "report", "bench")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status: 0, 1 failed runs, 2 bad input."""
+    """Run one command; return its status: 0, 1 failed, 2 bad input, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot write ∞ gets a question mark, not a traceback.
         if isinstance(stream, io.TextIOWrapper):
@@ -333,7 +386,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settle_jax()
     try:
         if getattr(arguments, "out", None) == "":
-            raise ValueError("--out is ''; legal is the name of a folder")
+            raise ValueError("--out is ''; expected the name of a folder")
         if arguments.command in COMPUTING:
             check_devices()
         return COMMANDS.get(arguments.command, _run)(arguments)

@@ -1,8 +1,8 @@
-"""JAX's defaults, which numbers here are computed with, whatever a user has set.
+"""JAX's defaults, with which all numbers here are computed, whatever a user has set.
 
 Types of arrays, random bits and the rounding of products depend on settings of JAX that
-environment variables can change, such as ``JAX_ENABLE_X64``. Here they are said: in a
-block, a function or, for a program of ours, from here on.
+environment variables can change, such as ``JAX_ENABLE_X64``. Here they are set: for a
+block, for a function or, in a program of ours, from then on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEFAULTS = {
     "threefry_partitionable": True,
 }
 
-# Settings that are the user's to choose: other bits are random, or sums are rounded anew.
+# Settings that are the user's to choose: they change random bits or the rounding of sums.
 RECORDED = {
     "disable_most_optimizations": False,
     "exec_time_optimization_effort": 0.0,
@@ -35,7 +35,7 @@ RECORDED = {
 
 
 def _changed() -> dict[str, object]:
-    """The settings that are not as they should be, and what they should be."""
+    """The settings that are not at their defaults, with those defaults."""
     return {
         name: value
         for name, value in DEFAULTS.items()
@@ -45,7 +45,7 @@ def _changed() -> dict[str, object]:
 
 @contextlib.contextmanager
 def jax_defaults() -> Iterator[None]:
-    """Compute with JAX's defaults, in this thread; a decorator of functions too."""
+    """Compute with JAX's defaults in this thread; also a decorator of functions."""
     with contextlib.ExitStack() as block:
         for name, value in _changed().items():
             block.enter_context(getattr(jax, name)(value))
@@ -70,7 +70,7 @@ def flags() -> dict[str, Any]:
 def check_devices() -> None:
     """Raise a ``ValueError`` that says why unless JAX can compute on this machine's cores.
 
-    Runs are made ready on the cores, whatever trains them.
+    Runs are prepared on the cores, whatever trains them.
     """
     try:
         jax.local_devices(backend="cpu")
@@ -78,11 +78,11 @@ def check_devices() -> None:
         given = getattr(jax.config, "jax_platforms", None)
         raise ValueError(
             f"JAX_PLATFORMS is {given!r}, and so JAX has no CPU to "
-            "compute on; legal are 'cpu' and, for all that the machine has, ''"
+            "compute on; expected 'cpu' or, for all that the machine has, ''"
         ) from None
 
 
 def settle_jax() -> None:
-    """Have all of this program computed with JAX's defaults from here on."""
+    """Compute everything in this program with JAX's defaults from here on."""
     for name, value in _changed().items():
         jax.config.update(f"jax_{name}", value)

@@ -11,7 +11,7 @@ from pve.checks import Array, check_seed
 
 
 def stream(seed: int, *names: str) -> Array:
-    """The random key of a named purpose: one seed decides everything through it.
+    """The random key for a named purpose; one seed decides all of them.
 
     Args:
       seed: an integer from 0 to 2³² − 1.
@@ -19,6 +19,10 @@ def stream(seed: int, *names: str) -> Array:
 
     Returns:
       A JAX key that depends on the seed and the names alone.
+
+    Raises:
+      ValueError: the seed is out of range.
+      TypeError: the seed is not an integer.
 
     >>> import jax
     >>> key = stream(0, "diameter", "order=30", "run=7")
@@ -32,5 +36,5 @@ def stream(seed: int, *names: str) -> Array:
 
 
 def generator(key: Array) -> np.random.Generator:
-    """A NumPy generator that a JAX key decides, for loops that no array replaces."""
+    """A NumPy generator seeded by a JAX key, for loops that no array operation replaces."""
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())

@@ -1,8 +1,8 @@
 """Threads: work side by side on all cores, each piece of it on one.
 
-The matrices here are small. A library of linear algebra that spreads one of them over
-several threads only has these wait for each other; runs, policies and models are what
-fills the cores.
+The matrices here are small. A linear-algebra library that spreads one of them over several
+threads only makes these wait for each other; what fills the cores is runs, policies and
+models.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import threadpoolctl
 
 
 def settle_threads() -> None:
-    """Have XLA split its work alike, however few cores a process may use.
+    """Make XLA split its work the same way, however few cores a process may use.
 
-    XLA divides large operations among as many threads as the process has cores at its
-    disposal, and whether there is one or there are more changes last bits. It asks the
-    environment variable NPROC first, once, so this must come before JAX computes anything.
+    XLA divides large operations among as many threads as the process has cores, and
+    whether that is one or more changes the last bits. It reads the environment variable
+    NPROC first, once, so this must come before JAX computes anything.
     """
     os.environ.setdefault("NPROC", str(max(2, num_cores())))
 
@@ -33,7 +33,7 @@ def num_cores() -> int:
 def linear_algebra(threads: int = 1) -> threadpoolctl.threadpool_limits:
     """Limit the threads of NumPy's linear algebra from here on.
 
-    As a context manager the limit ends with the block; called alone, it stays.
+    In a ``with`` statement the limit ends with the block; called alone, it stays.
     """
     return threadpoolctl.threadpool_limits(threads)
 
@@ -45,7 +45,7 @@ def side_by_side(
 
     Args:
       function: what to apply.
-      items: to what.
+      items: what to apply it to.
       one_thread_each: limit linear algebra to one thread meanwhile.
 
     Returns:

@@ -130,7 +130,8 @@ def damage(path, kind):
 def rational_optimum(mdp):
     """The optimal value in rational numbers, rounded at the end; and who attains it.
 
-    The rows of the transition are divided by their sums.
+    The rows of the transition are divided by their sums. Where the MDP has a mask, only
+    what it allows is tried.
 
     Returns:
       Value `[S]` and, `[S, A]`, which actions are optimal.
@@ -142,7 +143,10 @@ def rational_optimum(mdp):
         [[Fraction(float(x)) for x in row] for row in rows] for rows in mdp.transition
     ]
     chances = [[[p / sum(row) for p in row] for row in rows] for rows in chances]
-    plan = [0] * states
+    legal = getattr(mdp, "legal", None)
+    legal = np.ones((states, actions), bool) if legal is None else legal
+    choices = [np.flatnonzero(row).tolist() for row in legal]
+    plan = [found[0] for found in choices]
     while True:
         value = _rational_solution(
             [
@@ -159,11 +163,14 @@ def rational_optimum(mdp):
             ]
             for s in range(states)
         ]
-        better = [max(range(actions), key=row.__getitem__) for row in worth]
+        better = [
+            max(found, key=row.__getitem__)
+            for found, row in zip(choices, worth, strict=True)
+        ]
         stays = [worth[s][plan[s]] == worth[s][better[s]] for s in range(states)]
         if all(stays):
-            best = [[x == max(row) for x in row] for row in worth]
-            return np.array([float(v) for v in value]), np.array(best)
+            best = [[x == v for x in row] for row, v in zip(worth, value, strict=True)]
+            return np.array([float(v) for v in value]), np.array(best) & legal
         plan = [p if stay else b for p, b, stay in zip(plan, better, stays, strict=True)]
 
 
@@ -179,6 +186,30 @@ def _rational_solution(matrix, right):
                     x - rows[k][i] * y for x, y in zip(rows[k], rows[i], strict=True)
                 ]
     return [row[-1] for row in rows]
+
+
+def varied_mdp(seed, states=5, actions=3):
+    """Random worlds as people have them: `seed` decides what is odd about each.
+
+    Some have penalties of up to 1e12, some masks, some states that lead to few others, and
+    the discount is anything from 0 to 1 − 1e-9.
+    """
+    random = np.random.default_rng(seed)
+    shape = states, actions
+    discount = [0.0, 0.5, 0.9, 0.99, 0.9999, 1 - 1e-6, 1 - 1e-8, 1 - 1e-9][seed % 8]
+    reward, legal = random.uniform(-1, 1, shape), None
+    transition = random.dirichlet(np.ones(states), shape)
+    if random.random() < 0.5:
+        costly = random.random(shape) < 0.3
+        reward[costly] *= -(10.0 ** random.integers(3, 13, costly.sum()))
+    if random.random() < 0.5:
+        legal = random.random(shape) < 0.6
+        legal[np.arange(states), random.integers(actions, size=states)] = True
+    if random.random() < 0.5:
+        transition *= random.random(transition.shape) < 0.4
+        transition[..., 0] += transition.sum(-1) == 0
+        transition /= transition.sum(-1, keepdims=True)
+    return pve.MDP(reward, transition, discount, legal)
 
 
 def jacks_cars(most=20, moves=5):

@@ -93,7 +93,7 @@ def test_the_stored_model_is_the_agents_last(finished):
     kept = store.read_dataset(path).isel(step=0)
     np.testing.assert_array_equal(kept.encoder, expected.encoder)
     np.testing.assert_array_equal(kept["head"], expected.head)
-    with pytest.raises(ValueError, match=r"legal are \['arm', 'run'\]"):
+    with pytest.raises(ValueError, match=r"expected \['arm', 'run'\]"):
         pve.load_model(finished, "muzero", order=1, run=0)
 
 
@@ -111,7 +111,7 @@ def test_other_worlds_will_do_unless_they_forbid_actions(tmp_path):
     reward = np.array([[0.0, -np.inf], [1.0, 0.0]])
     pve.MDP(reward, np.full((2, 2, 2), 0.5), 0.9).save(tmp_path / "world.npz")
     world = dataclasses.replace(ONE, env=f"npz:{tmp_path / 'world.npz'}")
-    with pytest.raises(ValueError, match="has illegal actions; legal for muzero"):
+    with pytest.raises(ValueError, match="has illegal actions; expected for muzero is one"):
         compute(tmp_path / "world", world)
     assert not (tmp_path / "world").exists()
 
@@ -240,7 +240,7 @@ def test_commands_read_the_folder(finished, copy, tmp_path, capsys):
     assert settings_of(kept.attrs) == dataclasses.replace(
         experiment.preset("smoke"), **TINY.identity()
     )
-    with pytest.raises(ValueError, match=r"'muzero'; legal are those whose runs are"):
+    with pytest.raises(ValueError, match=r"'muzero'; expected one whose runs are"):
         first_losses(kept, 4, arm="plain", run=0)
 
 
@@ -284,16 +284,19 @@ def test_forecast_is_what_will_lie_on_the_disk(finished, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--arms", "future"], "arm is 'future'; legal are 'plain', 'past'"),
+        (["--arms", "future"], "arm is 'future'; expected one of 'plain', 'past'"),
         (["--arms", "past", "past"], "distinct"),
-        (["--steps", "26"], "legal are multiples of refresh = 25"),
-        (["--phases", "0"], "phases is 0; legal"),
-        (["--runs", "many"], "legal are integers"),
-        (["--runs", "1000000"], "runs is 1000000; legal are 1 … 100000"),
-        (["--learning-rate", "fast"], "legal are numbers"),
-        (["--engine", "device"], "engine is 'device'; legal for muzero are 'local'"),
+        (["--steps", "26"], "expected a multiple of refresh = 25"),
+        (["--phases", "0"], "phases is 0; expected"),
+        (["--runs", "many"], "expected an integer"),
+        (["--runs", "1000000"], "runs is 1000000; expected an integer from 1 to 100000"),
+        (["--learning-rate", "fast"], "expected a number"),
+        (
+            ["--engine", "device"],
+            "engine is 'device'; expected 'local' or 'ray' for muzero",
+        ),
         (["--policies", "5"], "--policies"),
-        (["--preset", "fast"], "'fast'; legal are 'smoke'"),
+        (["--preset", "fast"], "'fast'; expected one of 'smoke'"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(options, message, tmp_path, capsys):

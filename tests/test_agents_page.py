@@ -82,38 +82,20 @@ def test_tables(results):
     assert "| seconds of all agents | 12 | 12 |" in sizes
 
 
-def test_verdicts(results):
-    said = agents.error_verdict(results, "along_error", "past")
-    assert said == (
-        "helps (smaller error in 6 of 6 pairs, sign test p = 0.03, median change within a "
-        "pair -50%)"
-    )
-    assert agents.error_verdict(results, "error", "current").startswith(
-        "makes no difference beyond the noise (smaller error in 0 of 6 pairs"
-    )
-    swapped = results.assign_coords(arm=["past", "plain"])
-    assert agents.error_verdict(swapped, "along_error", "past").startswith("hurts")
-    said = agents.performance_verdict(results, "look_ahead")
-    assert said == (
-        "1.0 plain and 2.0 with past policies (better in 6 of 6 pairs, p = 0.03)"
-    )
-    assert agents.performance_verdict(results, "behaviour").startswith("9.0 plain and 9.0")
-
-
 def test_facts(results):
     facts = agents.facts(results)
     assert facts["along_error-current"] == 3.5
     assert facts["along_error-optimal"] == 10.5
-    assert facts["ratio-runs"] == facts["runs"] == RUNS
-    assert facts["favour"] == "still has the advantage"
+    assert facts["optimal-worse"] == facts["runs"] == RUNS
+    assert facts["endless"] == 4  # of the current policy 8 times
     assert facts["significant"] == 1  # along actions, past policies
-    # Of six fair coins all fall alike in 2 of 64 throws; one of five and more are noise.
-    assert facts["by-chance"] == pytest.approx(15 * 2 / 64)
-    results["k_error"][..., 0] = 1.0
+    assert facts["better"] == 0  # both arms act alike
+    better = results.behaviour.sel(arm="past", run=[0, 1], phase=2)
+    better += 1.0
+    results.behaviour.loc[{"arm": "past", "run": [0, 1], "phase": 2}] = better
+    assert agents.facts(results)["better"] == 2
     results["along_error"][1] = results["along_error"][0]
-    facts = agents.facts(results)
-    assert facts["favour"] == "has no such advantage"
-    assert facts["significant"] == "none"
+    assert agents.facts(results)["significant"] == "none"
 
 
 def test_figures_show_every_agent(results):

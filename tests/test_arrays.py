@@ -40,9 +40,7 @@ def test_layouts_of_the_transition():
 def test_as_many_states_as_actions():
     mdp = random_mdp(0, 3, 3)
     first = mdp.transition.swapaxes(0, 1)
-    with pytest.raises(
-        ValueError, match=r"\[3, 3, 3\], as many states as actions: legal is"
-    ):
+    with pytest.raises(ValueError, match=r"\[3, 3, 3\], as many states as actions: say"):
         pve.from_arrays(mdp.reward, mdp.transition, 0.9)
     assert same(pve.from_arrays(mdp.reward, mdp.transition, 0.9, layout="SAS"), mdp)
     assert same(pve.from_arrays(mdp.reward, first, 0.9, layout="ASS"), mdp)
@@ -96,22 +94,22 @@ def test_pairs_of_state_and_action():
 
 TWO = random_mdp(0, 2, 3)
 ILLEGAL = {
-    "layout": ({"layout": "SSA"}, r"layout is 'SSA'; legal are 'SAS', 'ASS'"),
-    "other layout": ({"layout": "ASS"}, r"\[2, 3, 2\]; legal are \[A, S, S\]"),
+    "layout": ({"layout": "SSA"}, r"layout is 'SSA'; expected one of 'SAS', 'ASS'"),
+    "other layout": ({"layout": "ASS"}, r"\[2, 3, 2\]; expected \[A, S, S\]"),
     "shape": (
         {"transition": np.ones((2, 3, 4))},
-        r"\[2, 3, 4\]; legal are \[S, A, S\] and",
+        r"\[2, 3, 4\]; expected \[S, A, S\] or",
     ),
-    "matrix": ({"transition": np.eye(2)}, r"transition has shape \[2, 2\]; legal are"),
+    "matrix": ({"transition": np.eye(2)}, r"transition has shape \[2, 2\]; expected"),
     "reward": (
         {"reward": np.ones((3, 2))},
-        r"reward has shape \[3, 2\]; legal .* are \[2\], \[2, 3\] and, .* \[2, 3, 2\]",
+        r"reward has shape \[3, 2\]; expected .* \[2\], \[2, 3\] or, .* \[2, 3, 2\]",
     ),
     "reward by next": ({"reward": np.ones((3, 2, 2))}, r"reward has shape \[3, 2, 2\]"),
     "row": ({"transition": TWO.transition * 0.9}, r"transition\[0, 0\] sums to 0.9"),
     "pairs": (
         {"pairs": ([0], [0])},
-        r"transition has shape \[2, 3, 2\]; legal is \[L, S\]",
+        r"transition has shape \[2, 3, 2\]; expected \[L, S\]",
     ),
     "both": ({"pairs": ([0], [0]), "layout": "SAS"}, r"layout or legal with pairs"),
     "pair twice": (
@@ -120,11 +118,11 @@ ILLEGAL = {
     ),
     "pair of no state": (
         {"reward": [1, 2], "transition": np.eye(2), "pairs": ([0, 2], [1, 1])},
-        r"states of pairs are 0 to 2; legal are 0 … 1",
+        r"states of pairs are 0 to 2; expected integers from 0 to 1",
     ),
     "pair of floats": (
         {"reward": [1, 2], "transition": np.eye(2), "pairs": ([0, 1], [1, 0.5])},
-        r"actions of pairs have .* dtype float64; legal are \[2\] integers",
+        r"actions of pairs have .* dtype float64; expected \[2\] integers",
     ),
     "state without pair": (
         {"reward": [1, 2], "transition": np.eye(2), "pairs": ([0, 0], [0, 1])},
@@ -171,12 +169,18 @@ def arrays(draw):
     st.sampled_from([0.9, 1, "0.9", None]),
     st.sampled_from([None, "SAS", "ASS", "AS"]),
     st.sampled_from([None, None, ([0, 1], [0, 0]), ([0], [0]), 3]),
+    st.sampled_from([None, False, True, 1]),
 )
-def test_any_arrays_are_an_mdp_or_refused(reward, transition, discount, layout, pairs):
+def test_any_arrays_are_an_mdp_or_refused(
+    reward, transition, discount, layout, pairs, sparsely
+):
     try:
-        mdp = pve.from_arrays(reward, transition, discount, layout=layout, pairs=pairs)
+        mdp = pve.from_arrays(
+            reward, transition, discount, layout=layout, pairs=pairs, sparse=sparsely
+        )
     except (ValueError, TypeError):
         return
+    mdp = mdp.dense() if sparsely else mdp
     np.testing.assert_allclose(mdp.transition.sum(-1), 1, atol=1e-12)
     assert (mdp.transition >= 0).all()
     assert np.isfinite(mdp.reward).all()
@@ -228,17 +232,20 @@ def test_files_that_hold_no_mdp(tmp_path, monkeypatch):
         (lambda: path.unlink(), r"mdp.npz' cannot be read: .*No such file"),
         (
             lambda: path.write_bytes(b""),
-            r"mdp.npz' is no MDP: .*; legal are .npz files with",
+            r"mdp.npz' is no MDP: .*; expected an .npz file with",
         ),
-        (lambda: path.write_bytes(b"reward,1,2"), r"is no MDP: .*; legal are"),
-        (lambda: path.write_bytes(flipped), r"is no MDP: .*; legal are"),
-        (lambda: path.write_bytes(content[:200]), r"is no MDP: .*; legal are"),
-        (lambda: path.write_bytes(single), r"it holds a single array; legal are"),
+        (lambda: path.write_bytes(b"reward,1,2"), r"is no MDP: .*; expected"),
+        (lambda: path.write_bytes(flipped), r"is no MDP: .*; expected"),
+        (lambda: path.write_bytes(content[:200]), r"is no MDP: .*; expected"),
+        (lambda: path.write_bytes(single), r"it holds a single array; expected"),
         (lambda: write(reward=None), r"it holds no 'reward'"),
         (lambda: write(more=1), r"it holds 'more'"),
         (lambda: write(discount=[0.9, 0.9]), r"its discount is no number"),
         (lambda: write(state_names=[1, 2, 3]), r"state_names are no words"),
-        (lambda: write(reward=np.ones((2, 2))), r"transition has shape \[3, 2, 3\]; legal"),
+        (
+            lambda: write(reward=np.ones((2, 2))),
+            r"transition has shape \[3, 2, 3\]; expected",
+        ),
         (lambda: write(reward=np.array([Harmful()])), r"is no MDP: .*pickle"),
         (lambda: path.write_bytes(pickle.dumps(Harmful())), r"is no MDP: "),
     ):

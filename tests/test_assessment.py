@@ -50,7 +50,9 @@ def test_hitting_probabilities_are_those_of_long_walks(seed, traps):
 
 def test_targets_that_are_no_states_are_refused():
     mdp = random_mdp(0, 3, 2, 0.9)
-    with pytest.raises(ValueError, match=r"targets are \[3\]; legal are 0 … 2"):
+    with pytest.raises(
+        ValueError, match=r"targets are \[3\]; expected integers from 0 to 2"
+    ):
         hitting_probability(mdp, pve.uniform_policy(mdp), [3])
 
 

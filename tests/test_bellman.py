@@ -90,12 +90,16 @@ def test_bellman_broadcasts():
 @pytest.mark.parametrize(
     ("policy", "value", "message"),
     [
-        (np.ones((2, 2)) / 2, np.zeros(4), r"policy has shape \[2, 2\]; legal .* 4, 3\]"),
-        (np.ones((4, 3)) / 3, np.zeros(3), r"value has shape \[3\]; legal .* 4\]"),
+        (
+            np.ones((2, 2)) / 2,
+            np.zeros(4),
+            r"policy has shape \[2, 2\]; expected .* 4, 3\]",
+        ),
+        (np.ones((4, 3)) / 3, np.zeros(3), r"value has shape \[3\]; expected .* 4\]"),
         (np.ones((4, 3)) / 2, np.zeros(4), r"policy\[0\] sums to 1\.5; every row"),
         (jnp.ones((4, 3)) / 2, np.zeros(4), r"policy\[0\] sums to 1\.5; every row"),
-        (np.full((4, 3), np.nan), np.zeros(4), r"policy\[0, 0\] is nan; legal"),
-        ([[2.0, -1.0, 0.0]] * 4, np.zeros(4), r"policy\[0, 1\] is -1; legal"),
+        (np.full((4, 3), np.nan), np.zeros(4), r"policy\[0, 0\] is nan; expected"),
+        ([[2.0, -1.0, 0.0]] * 4, np.zeros(4), r"policy\[0, 1\] is -1; expected"),
     ],
 )
 def test_wrong_arguments_are_named(policy, value, message):
@@ -300,7 +304,7 @@ def test_illegal_orders(order, error):
         check_order(order)
     message = str(caught.value)
     assert str(order) in message
-    assert "legal are the integers 1, 2, 3, … and inf" in message
+    assert "expected an integer ≥ 1, or inf" in message
     assert "\n" not in message
 
 

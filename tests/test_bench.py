@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pve
-from pve.benchmark import lanes, reference, table
+from pve.benchmark import lanes, others, reference, table
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +87,54 @@ def test_the_step_that_is_measured_in_lanes_is_the_loops(rooms):
     key = jax.random.fold_in(problem.key, 1)
     alone = lanes.advance(state, dataclasses.replace(problem, key=key), 4)[1]
     np.testing.assert_allclose(found[1], alone, rtol=1e-4)
+
+
+# Beside other libraries ---------------------------------------------------------------
+
+
+def test_memory_and_time_of_a_process_of_its_own():
+    value, _ = pve.policy_iteration(others.world(60).dense())
+    found = others.spend("pve", 60)
+    assert found.value == pytest.approx(value.mean())
+    assert 0 < found.seconds < 60
+    assert 0 <= found.bytes < 1e9
+
+
+def test_a_library_that_does_not_answer_is_stopped(monkeypatch):
+    monkeypatch.setattr(others, "SECONDS", 0.0)
+    found = others.spend("pve", 60)
+    assert math.isinf(found.seconds)
+    assert others._compared(others.Spent(1, 1, 1), found) == "no answer in 0 s"
+
+
+def test_ratios_are_of_equal_work(monkeypatch, capsys):
+    spent = {
+        "pve": others.Spent(0.5, 1e6, 2.0),
+        "QuantEcon": others.Spent(2.0, 8e6, 2.0 + 1e-9),
+        "mdptoolbox": others.Spent(0.1, 1e6, 3.0),
+    }
+    monkeypatch.setattr(others, "spend", lambda name, size: spent[name])
+    monkeypatch.setattr(others, "installed", lambda: list(others.OTHERS))
+    others.print_others((1000,))
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row == ("| 1,000 | 0.500 s, 1 MB | 4.00 (8 MB) | another value: 3, not 2 |")
+
+
+def test_what_is_missing_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(others, "installed", list)
+    monkeypatch.setattr(others, "spend", lambda name, size: others.Spent(1, 0, 0))
+    others.print_others((10,))
+    out = capsys.readouterr().out
+    assert out.endswith(
+        "QuantEcon and mdptoolbox: not installed; pip install 'pve[bench]' does it\n"
+    )
+
+
+@pytest.mark.parametrize("name", others.installed() or [None])
+def test_all_libraries_find_the_same_optimum(name):
+    """Where they are installed; `tests/test_planning.py` has oracles that always are."""
+    names = [name] if name else ["pve"]
+    for each in names:
+        found = others.SOLVERS[each](others.world(50))
+        expected, _ = pve.policy_iteration(others.world(50).dense())
+        np.testing.assert_allclose(found, expected, rtol=1e-9)

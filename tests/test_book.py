@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from importlib import metadata
 
@@ -160,6 +163,46 @@ def test_a_missing_figure_fails_the_build_and_is_not_remembered(tmp_path):
     assert build.returncode != 0
     assert "chapter.md: no picture for fig-one; expected one from each cell" in build.log
     assert list(tmp_path.glob("_build/.jupyter_cache/*/executed/*")) == []
+
+
+def page_says(build, words):
+    """Whether a build ended well and its one page shows what the chapter printed."""
+    assert build.returncode == 0, build.log
+    assert warnings(build.log) == []
+    return words in (build.html / "chapter.html").read_text(encoding="utf-8")
+
+
+def test_a_build_is_stopped_and_two_at_once_go_on(tmp_path):
+    home = tmp_path / "Bücher & Räume"
+    home.mkdir()
+    chapter = (
+        "import os, pathlib, time\n"
+        "mark = pathlib.Path(os.environ['PVE_TEST_MARK'])\n"
+        "mark.write_text(str(os.getpid()))\n"
+        "time.sleep(float(os.environ['PVE_TEST_WAITS']))\n"
+        "print('at', 'the end')"
+    )
+    root = small_book(home, chapter)
+    mark = tmp_path / "mark"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PVE_TEST_MARK", str(mark))
+        patch.setenv("PVE_TEST_WAITS", "300")
+        program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+        stopped = subprocess.Popen(
+            [sys.executable, "-c", program, "build", "book"],
+            cwd=root,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + 300
+        while not (mark.exists() and mark.read_text()) and time.monotonic() < until:
+            time.sleep(0.1)
+        stopped.send_signal(signal.SIGINT)
+        assert stopped.wait(timeout=120) != 0
+        patch.setenv("PVE_TEST_WAITS", "1")
+        with ThreadPoolExecutor() as pool:
+            both = list(pool.map(lambda _: build_book(home, root=root), range(2)))
+    assert all(page_says(build, "at the end") for build in both)
 
 
 def sphinx_build(root):

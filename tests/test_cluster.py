@@ -16,7 +16,7 @@ from pve.results.verify import verify
 
 # Long enough that runs are under way on both machines when one of them is killed.
 CONFIG = dataclasses.replace(
-    TINY["diameter"], orders=(math.inf,), runs=5, steps=10_000, every=100, log_every=100
+    TINY["diameter"], orders=(math.inf,), runs=3, steps=10_000, every=100, log_every=100
 )
 
 

@@ -78,19 +78,19 @@ def test_tasks_are_every_run_once():
 @pytest.mark.parametrize(
     ("experiment", "change", "error", "message"),
     [
-        ("diameter", {"orders": ()}, ValueError, "orders is empty; legal is at least one"),
-        ("diameter", {"orders": (0,)}, ValueError, "order is 0; legal"),
-        ("diameter", {"orders": "30"}, TypeError, "orders is '30'; legal is a sequence"),
+        ("diameter", {"orders": ()}, ValueError, "orders is empty; expected at least one"),
+        ("diameter", {"orders": (0,)}, ValueError, "order is 0; expected"),
+        ("diameter", {"orders": "30"}, TypeError, "orders is '30'; expected a sequence"),
         ("diameter", {"orders": (1, 1.0)}, ValueError, "distinct"),
-        ("diameter", {"runs": 0}, ValueError, "runs is 0; legal"),
-        ("diameter", {"steps": 55}, ValueError, "steps is 55; legal are multiples of"),
-        ("diameter", {"log_every": 7}, ValueError, "multiples of log_every, 7"),
-        ("diameter", {"batch": 0}, ValueError, "batch is 0; legal"),
-        ("diameter", {"decay": "linear"}, ValueError, "decay is 'linear'; legal"),
-        ("capacity", {"ranks": (0,)}, ValueError, "rank is 0; legal"),
-        ("capacity", {"modes": ("mixed",)}, ValueError, "mode is 'mixed'; legal"),
+        ("diameter", {"runs": 0}, ValueError, "runs is 0; expected"),
+        ("diameter", {"steps": 55}, ValueError, "steps is 55; expected a multiple of"),
+        ("diameter", {"log_every": 7}, ValueError, "multiple of log_every, 7"),
+        ("diameter", {"batch": 0}, ValueError, "batch is 0; expected"),
+        ("diameter", {"decay": "linear"}, ValueError, "decay is 'linear'; expected"),
+        ("capacity", {"ranks": (0,)}, ValueError, "rank is 0; expected"),
+        ("capacity", {"modes": ("mixed",)}, ValueError, "mode is 'mixed'; expected"),
         ("capacity", {"modes": ("det", "deterministic")}, ValueError, "distinct"),
-        ("capacity", {"perturbations": 7}, ValueError, "policies is 200; .* multiples of"),
+        ("capacity", {"perturbations": 7}, ValueError, "policies is 200; .* multiple of"),
     ],
 )
 def test_illegal_settings(experiment, change, error, message):
@@ -100,10 +100,10 @@ def test_illegal_settings(experiment, change, error, message):
 
 def test_unknown_presets_and_experiments():
     for module in EXPERIMENTS.values():
-        with pytest.raises(ValueError, match="'fast'; legal are 'smoke', 'quick', "):
+        with pytest.raises(ValueError, match="'fast'; expected one of 'smoke', 'quick', "):
             module.preset("fast")
     with pytest.raises(
-        ValueError, match="'size'; legal are 'diameter', 'capacity', 'muzero'"
+        ValueError, match="'size'; expected one of 'diameter', 'capacity', 'muzero'"
     ):
         find_experiment("size")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import seeds
+from oracles import jacks_cars, seeds
 
 import pve
 from pve.worlds.by_name import fingerprint, make_environment, map_of, with_discount
@@ -174,21 +174,21 @@ OK = [(1, 0, 0)]
         (
             [[[(1, -1, 0)]]],
             ValueError,
-            r"next state is -1; legal are the table's states, 0",
+            r"next state is -1; expected one of the table's states, 0",
         ),
         ([[[(1, 7, 0)]]], ValueError, r"outcome 0 of state 0, action 0: next state is 7"),
         ([[[(1, [0], 0)]]], ValueError, r"next state is \[0\]"),
         ([[[(0.5, 0, 0)]]], ValueError, r"state 0, action 0: .* sum to 0.5; .* sum to 1"),
         ([[[]]], ValueError, r"state 0, action 0: probabilities sum to 0"),
-        ([[[(1.5, 0, 0), (-0.5, 0, 0)]]], ValueError, r"outcome 1 .* is -0.5; legal are"),
-        ([[[(1, 0, np.nan)]]], ValueError, r"reward is nan; legal are finite numbers"),
-        ([[[(1, 0, "1")]]], TypeError, r"reward is '1'; legal are finite numbers"),
-        ([[[(1, 0)]]], TypeError, r"has 2 parts; legal are outcomes \(probability, next"),
-        ([[[(1, 0, 0, None)]]], TypeError, r"terminated is None; legal are true and false"),
-        ([[[3]]], TypeError, r"outcome 0 of .* is a int; legal are mappings and sequences"),
+        ([[[(1.5, 0, 0), (-0.5, 0, 0)]]], ValueError, r"outcome 1 .* is -0.5; expected"),
+        ([[[(1, 0, np.nan)]]], ValueError, r"reward is nan; expected a finite number"),
+        ([[[(1, 0, "1")]]], TypeError, r"reward is '1'; expected a finite number"),
+        ([[[(1, 0)]]], TypeError, r"has 2 parts; expected outcomes \(probability, next"),
+        ([[[(1, 0, 0, None)]]], TypeError, r"terminated is None; expected true or false"),
+        ([[[3]]], TypeError, r"outcome 0 of .* is a int; expected a mapping or a sequence"),
         ([], ValueError, r"table has no states and actions"),
-        (None, TypeError, r"table is a NoneType; legal are mappings and sequences"),
-        ({"a": 3}, TypeError, r"state 'a' is a int; legal are"),
+        (None, TypeError, r"table is a NoneType; expected a mapping or a sequence"),
+        ({"a": 3}, TypeError, r"state 'a' is a int; expected"),
     ],
 )
 def test_tables_that_are_none(table, error, message):
@@ -198,8 +198,8 @@ def test_tables_that_are_none(table, error, message):
 
 def test_starts_that_are_none():
     for start, message in (
-        ([1, 0], r"start has shape \[2\]; legal is \[1\]"),
-        ({3: 1}, r"start: 3 is no state; legal are 0"),
+        ([1, 0], r"start has shape \[2\]; expected \[1\]"),
+        ({3: 1}, r"start: 3 is no state; expected one of 0"),
         ([0.5], r"start.* sums to 0.5"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -229,13 +229,15 @@ some_actions = st.one_of(
         st.lists(some_actions, max_size=3),
         st.dictionaries(keys, some_actions, max_size=3),
         numbers,
-    )
+    ),
+    st.booleans(),
 )
-def test_any_table_is_an_mdp_or_refused(table):
+def test_any_table_is_an_mdp_or_refused(table, sparse):
     try:
-        mdp = pve.from_table(table)
+        mdp = pve.from_table(table, sparse=sparse)
     except (ValueError, TypeError):
         return
+    mdp = mdp.dense() if sparse else mdp
     np.testing.assert_allclose(mdp.transition.sum(-1), 1, atol=1e-12)
     assert (mdp.transition >= 0).all()
     assert np.isfinite(mdp.reward).all()
@@ -277,13 +279,13 @@ def test_what_the_table_does_not_say_is_refused():
     ):
         pve.from_gymnasium(gymnasium.wrappers.TimeLimit(double, 10))
     with pytest.raises(
-        ValueError, match=r"fickle passenger, .*; legal is fickle_passenger"
+        ValueError, match=r"fickle passenger, .*; expected fickle_passenger"
     ):
         pve.from_gymnasium(gymnasium.make("Taxi-v4", fickle_passenger=True))
     sticky = gymnasium.wrappers.StickyAction(gymnasium.make("FrozenLake-v1"), 0.5)
     with pytest.raises(ValueError, match=r"wrapped in StickyAction, which changes its act"):
         pve.from_gymnasium(sticky)
-    with pytest.raises(TypeError, match=r"environment is a dict; .* pve.from_table"):
+    with pytest.raises(TypeError, match=r"environment is a dict; .*pve.from_table"):
         pve.from_gymnasium({0: {0: OK}})
 
 
@@ -298,8 +300,8 @@ def test_an_unknown_wrapper_is_warned_of():
 @pytest.mark.parametrize(
     ("env", "message"),
     [
-        ("Nowhere-v0", "'Nowhere-v0' cannot be made: .*; legal are names"),
-        ("CartPole-v1", "CartPole-v1 has no tabular model `P`; legal are toy-text"),
+        ("Nowhere-v0", "'Nowhere-v0' cannot be made: .*; expected a name"),
+        ("CartPole-v1", "CartPole-v1 has no tabular model `P`; expected a toy-text"),
     ],
 )
 def test_what_has_no_table(env, message):
@@ -314,6 +316,25 @@ def test_environments_by_name(tmp_path, rooms):
     path = tmp_path / "map.txt"
     path.write_text(rooms.text + "\n")
     assert fingerprint(make_environment(f"map:{path}")) == fingerprint(rooms.mdp)
+
+
+def test_jacks_cars_by_name():
+    """Against every count of requests and returns up to 60, one by one."""
+    mdp = make_environment("jacks-cars")
+    reward, transition, legal = jacks_cars()
+    assert (mdp.legal == legal).all()
+    np.testing.assert_allclose(mdp.reward, reward, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(mdp.transition, transition, rtol=0, atol=1e-13)
+    value, policy = pve.policy_iteration(mdp)
+    assert round(value.mean(), 3) == 563.687
+    # Sutton and Barto, figure 4.2, the last plan: with no cars at the first place and all
+    # at the second some are moved back; the other way round, all five there.
+    moves = [mdp.action_names[a] for a in policy.argmax(-1)]
+    place = {name: number for number, name in enumerate(mdp.state_names)}
+    assert moves[place["20 and 0 cars"]] == "move 5 there"
+    assert moves[place["0 and 20 cars"]] == "move 4 back"
+    assert moves[place["0 and 0 cars"]] == "move none"
+    assert make_environment("jacks-cars?discount=0.5").discount == 0.5
 
 
 def test_environments_with_options(tmp_path, rooms):
@@ -359,20 +380,22 @@ LAKE = "gymnasium:FrozenLake-v1"
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("", "legal are 'four-rooms'"),
-        ("rooms", "legal are 'four-rooms'"),
-        ("gymnasium:", "legal are 'four-rooms'"),
-        ("map:", "legal are 'four-rooms'"),
-        ("npz:", "legal are 'four-rooms'"),
+        ("", "expected one of 'four-rooms'"),
+        ("rooms", "expected one of 'four-rooms'"),
+        ("gymnasium:", "expected one of 'four-rooms'"),
+        ("map:", "expected one of 'four-rooms'"),
+        ("npz:", "expected one of 'four-rooms'"),
+        ("jacks-cars:20", "expected one of 'four-rooms'"),
+        ("jacks-cars?cars=20", "option 'cars'; expected one of discount"),
         ("map:nowhere.txt", "map 'nowhere.txt' cannot be read"),
         ("npz:nowhere.npz", "MDP 'nowhere.npz' cannot be read"),
-        ("four-rooms?slip=2", r"slip is 2.0; legal are numbers in \[0, 1\]"),
-        ("four-rooms?slip=much", "slip is 'much'; legal are numbers"),
-        ("four-rooms?discount=1", "discount is 1; legal are numbers"),
-        ("four-rooms?discount", "option 'discount'; legal are [?]NAME=VALUE"),
-        ("four-rooms?slip=0&slip=1", "option 'slip=1'; legal are .* each name once"),
-        ("four-rooms?absorbing=true", "option 'absorbing'; legal are slip, discount"),
-        (f"{LAKE}?ice=3", "cannot be made with ice=3: .*; legal are its own options"),
+        ("four-rooms?slip=2", r"slip is 2.0; expected a number in \[0, 1\]"),
+        ("four-rooms?slip=much", "slip is 'much'; expected a number"),
+        ("four-rooms?discount=1", "discount is 1; expected a number"),
+        ("four-rooms?discount", "option 'discount'; expected [?]NAME=VALUE"),
+        ("four-rooms?slip=0&slip=1", "option 'slip=1'; expected .* each name once"),
+        ("four-rooms?absorbing=true", "option 'absorbing'; expected one of slip, discount"),
+        (f"{LAKE}?ice=3", "cannot be made with ice=3: .*; expected its own options"),
         (f"{LAKE}?map_name=9x9", "cannot be made with map_name='9x9'"),
         (f"{LAKE}?discount=0.9&discount=0.8", "each name once"),
     ],
@@ -383,9 +406,9 @@ def test_names_that_are_none(name, message):
 
 
 def test_a_name_is_a_word():
-    with pytest.raises(TypeError, match="environment is 3; legal are 'four-rooms'"):
+    with pytest.raises(TypeError, match="environment is 3; expected one of 'four-rooms'"):
         make_environment(3)
-    with pytest.raises(ValueError, match="has a discount; legal is to give it once"):
+    with pytest.raises(ValueError, match="has a discount; give it once"):
         with_discount("four-rooms?discount=0.9", 0.5)
 
 

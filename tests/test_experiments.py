@@ -102,10 +102,10 @@ def test_a_toy_is_stopped_and_continued(tmp_path, monkeypatch):
 
 def test_a_toy_refuses_what_it_does_not_know(tmp_path, call):
     for options, message in (
-        (("--strides", "105"), "stride is 105; legal are 1 … 104"),
-        (("--steps", "7"), "steps is 7; legal are multiples of 5"),
+        (("--strides", "105"), "stride is 105; expected an integer from 1 to 104"),
+        (("--steps", "7"), "steps is 7; expected a multiple of 5"),
         (("--batch", "7"), "--batch"),
-        (("--engine", "device"), "legal for toy are 'local'"),
+        (("--engine", "device"), "expected 'local' or 'ray' for toy"),
     ):
         ended, out, err = call("toy", tmp_path / "data", 5, *options)
         assert (ended, out) == (2, "")

@@ -307,7 +307,7 @@ def test_lazy_model_with_another_baseline_need_not_plan():
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
 def test_lazy_model_refuses_shares_out_of_range(share):
-    with pytest.raises(ValueError, match=r"numbers in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"number in \[0, 1\]"):
         lazy.lazy_model(random_mdp(0), share)
 
 
@@ -385,7 +385,7 @@ def test_range_shrinks_to_a_point_unless_a_state_is_idle():
 def test_range_refuses_what_is_not_positive_and_tells_of_failures(monkeypatch):
     world = random_mdp(0, STATES, ACTIONS)
     values, direction = of_pair(world, 0, 0), np.eye(5)[1]
-    with pytest.raises(ValueError, match="numbers > 0"):
+    with pytest.raises(ValueError, match="number > 0"):
         exact_class.epsilon_range(world, values, 0, 0, 0.0, direction)
     failed = optimize.OptimizeResult(status=4, message="numerical trouble")
     monkeypatch.setattr(exact_class.optimize, "linprog", lambda *_, **__: failed)

@@ -81,7 +81,7 @@ def test_cells_are_numbered_row_by_row(rooms):
 
 def test_index_refuses_walls(rooms):
     for cell in ((0, 0), (6, 1), (-1, 3), (13, 3)):
-        with pytest.raises(ValueError, match=r"no state; legal are the free cells"):
+        with pytest.raises(ValueError, match=r"no state; expected one of the free cells"):
             rooms.index(*cell)
 
 
@@ -187,15 +187,15 @@ def test_rewards_of_single_cells():
     world = pve.grid_world("G G", p_intended=1.0, rewards={"G": 2, (2, 0): 5})
     assert world.mdp.reward[1].tolist() == [2, 5, 0, 0]
     for key in ("H", "#", "?", (3, 0), (0, 0, 0), 3):
-        with pytest.raises(ValueError, match=r"rewards has .*; legal are signs and cells"):
+        with pytest.raises(ValueError, match=r"rewards has .*; expected a sign or a cell"):
             pve.grid_world("G G", rewards={key: 1})
 
 
 def test_rewards_that_are_no_numbers():
-    with pytest.raises(ValueError, match="step_cost is inf; legal are finite numbers"):
+    with pytest.raises(ValueError, match="step_cost is inf; expected a finite number"):
         pve.grid_world("G G", step_cost=np.inf)
     with pytest.raises(
-        TypeError, match="reward of 'G' is 'much'; legal are finite numbers"
+        TypeError, match="reward of 'G' is 'much'; expected a finite number"
     ):
         pve.grid_world("G G", rewards={"G": "much"})
 
@@ -223,7 +223,7 @@ def test_cells_that_reach_no_goal_are_reported():
 
 @pytest.mark.parametrize("text", [None, 3, b"#G#", [3], [[3]], np.array(3)])
 def test_what_is_no_map(text):
-    with pytest.raises(TypeError, match=r"^map .*; legal are"):
+    with pytest.raises(TypeError, match=r"^map .*; expected"):
         pve.grid_world(text)
 
 
@@ -242,10 +242,10 @@ def test_any_text_is_a_map_or_refused(text):
 
 @pytest.mark.parametrize("p_intended", [-0.1, 1.1, float("nan")])
 def test_illegal_probabilities(p_intended):
-    with pytest.raises(ValueError, match=r"p_intended is .*; legal are numbers in"):
+    with pytest.raises(ValueError, match=r"p_intended is .*; expected a number in"):
         pve.four_rooms(p_intended=p_intended)
 
 
 def test_illegal_discount():
-    with pytest.raises(ValueError, match="discount is 1; legal"):
+    with pytest.raises(ValueError, match="discount is 1; expected"):
         pve.four_rooms(discount=1.0)

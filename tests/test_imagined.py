@@ -20,8 +20,6 @@ def test_what_a_plan_costs_by_enumeration():
     told = imagined.plan_facts(OTHER, ENV)
     best = long_run_value(ENV, optimal(ENV))
     plan = optimal(OTHER)
-    assert told["optimum"] == pytest.approx(best.mean())
-    assert told["worth"] == pytest.approx(long_run_value(ENV, plan).mean())
     q = ENV.reward + ENV.discount * ENV.transition @ best
     costs = [best[s] - q[s, plan[s].argmax()] for s in range(4)]
     assert told["agree"] == pytest.approx(25 * sum(cost < 1e-9 for cost in costs))
@@ -33,7 +31,6 @@ def test_the_world_itself_gives_nothing_up():
     told = imagined.plan_facts(ENV, ENV)
     assert told["cost"] == 0
     assert told["agree"] == 100
-    assert told["worth"] == pytest.approx(told["optimum"])
 
 
 def test_moves_by_hand():
@@ -67,8 +64,10 @@ def test_values_compared_by_loops():
     assert found.before == pytest.approx(np.sqrt(((old - true) ** 2).mean()))
     assert found.residual == pytest.approx(np.sqrt(np.square(left).mean()), rel=1e-4)
     assert found.largest == pytest.approx(np.abs(own - true).max())
-    x, y = true.ravel() - true.mean(), own.ravel() - own.mean()
+    x, y = (values.mean(-1) - values.mean() for values in (true, own))
     assert found.correlation == pytest.approx(x @ y / np.sqrt((x @ x) * (y @ y)))
     lines = imagined.compared_table({"mine": found}).splitlines()
     assert lines[2].startswith(f"| mine | {found.size:.2f} | {found.error:.2f} |")
-    assert lines[2].endswith(f"| {found.correlation:.3f} |")
+    assert lines[2].endswith(f"| {found.correlation:.2f} |")
+    alone = imagined.compared(OTHER, random_mdp(2, 4, 2), ENV, policies[:1])
+    assert imagined.compared_table({"mine": alone}).endswith("| — |")

@@ -247,43 +247,6 @@ def test_functions_with_a_mean_are_another_matter():
     assert largest(error_of(env, model, ALONE)) > 1
 
 
-# Multiples ------------------------------------------------------------------------------
-
-
-def sup_difference(env, model, policy, order, radius):
-    """sup over the box |v| ≤ radius of ‖δ_k(v)‖∞: affine, so row by row."""
-    at_zero = difference(env, model, policy, np.zeros(len(policy)), order)
-    powers = [np.linalg.matrix_power(chain(m, policy)[1], order) for m in (model, env)]
-    spread = np.abs(powers[0] - powers[1]).sum(-1)
-    return (np.abs(at_zero) + env.discount**order * radius * spread).max()
-
-
-@given(pairs_of_mdps(), seeds, st.integers(1, 4), st.integers(1, 5))
-def test_differences_are_ordered_along_multiples(pair, seed, order, times):
-    env, model = pair
-    policy, gamma = one_policy(seed, env), env.discount
-    # A box that T maps into itself: |r| + γ R ≤ R.
-    radius = np.abs(env.reward).max() / (1 - gamma)
-    first = sup_difference(env, model, policy, order, radius)
-    later = sup_difference(env, model, policy, order * times, radius)
-    assert later / (1 - gamma ** (order * times)) <= first / (1 - gamma**order) + 1e-9
-    assert largest(error_of(env, model, policy)) <= first / (1 - gamma**order) + 1e-9
-
-
-def test_between_other_orders_nothing_holds():
-    env, model = markov([0, 0], SWAP), markov([0, 0], STAY)
-    assert sup_difference(env, model, ALONE, 2, 1.0) == 0
-    assert sup_difference(env, model, ALONE, 3, 1.0) > 1
-
-
-def test_functions_that_are_not_closed_are_not_enough():
-    env, model = markov([0, 0], SWAP), markov([0.9, 0], [[1.0, 0], [1, 0]])
-    function = np.array([0.0, 1.0])
-    gaps = [largest(difference(env, model, ALONE, function, k)) for k in (1, 2)]
-    assert gaps[0] < 1e-12
-    assert gaps[1] > 0.5
-
-
 # The lazy model -------------------------------------------------------------------------
 
 

@@ -141,14 +141,14 @@ def test_order_infinity_is_sent_to_the_proper_loss():
 def test_illegal_orders(order):
     env = random_mdp(0)
     policies, values = batch(0, env)
-    with pytest.raises(ValueError, match=f"order is {order}; legal"):
+    with pytest.raises(ValueError, match=f"order is {order}; expected"):
         pve.ve_loss(env, env, policies, values, order)
 
 
 def test_wrong_shapes():
     env = random_mdp(0)
     policies, values = batch(0, env)
-    with pytest.raises(ValueError, match=r"policy has shape \[5, 2, 2\]; legal"):
+    with pytest.raises(ValueError, match=r"policy has shape \[5, 2, 2\]; expected"):
         pve.ve_loss(env, env, policies[:, :2], values, 1)
-    with pytest.raises(ValueError, match=r"value has shape \[5, 2\]; legal"):
+    with pytest.raises(ValueError, match=r"value has shape \[5, 2\]; expected"):
         pve.pve_loss(env, policies, values[:, :2])

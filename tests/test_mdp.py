@@ -57,7 +57,7 @@ ILLEGAL = {
     "mask of numbers": (
         (REWARD, TRANSITION, 0.9, [[1, 0], [1, 1]]),
         TypeError,
-        ["legal has dtype int", "true and false"],
+        ["legal has dtype int", "true or false"],
     ),
     "no legal action": (
         ([[1.0, 0.0], [-np.inf, -np.inf]], TRANSITION, 0.9),
@@ -236,7 +236,7 @@ def test_expect_is_the_mean_of_the_next_value():
     values = np.random.default_rng(1).normal(size=(4, 5, 3))
     means = np.einsum("sat,xyt->xysa", mdp.transition, values)
     np.testing.assert_allclose(mdp.expect(values), means, rtol=0, atol=1e-14)
-    with pytest.raises(ValueError, match=r"value has shape \[2\]; legal is \[..., 3\]"):
+    with pytest.raises(ValueError, match=r"value has shape \[2\]; expected \[..., 3\]"):
         mdp.expect(np.zeros(2))
 
 
@@ -268,7 +268,7 @@ def test_shapes_are_checked_while_traced():
     def build(reward):
         return pve.MDP(reward, jnp.ones((2, 2, 3)), 0.9).reward
 
-    with pytest.raises(ValueError, match=r"\[2, 2, 3\]; legal .* \[2, 2, 2\]"):
+    with pytest.raises(ValueError, match=r"\[2, 2, 3\]; expected \[2, 2, 2\]"):
         build(jnp.ones((2, 2)))
 
 
@@ -308,5 +308,5 @@ def test_grad_goes_through_every_leaf(leaf):
 @pytest.mark.parametrize("ask", [pve.policy_iteration, pve.value_iteration])
 @pytest.mark.parametrize("thing", [None, 3, [[0.5, 0.5]], np.eye(2)])
 def test_what_is_no_mdp_is_refused(ask, thing):
-    with pytest.raises(TypeError, match=r"mdp is a \w+; legal is a pve\.MDP"):
+    with pytest.raises(TypeError, match=r"mdp is a \w+; expected a pve\.MDP"):
         ask(thing)

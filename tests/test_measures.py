@@ -105,11 +105,11 @@ def test_single_precision_keeps_its_digits():
 @pytest.mark.parametrize(
     ("models", "num", "message"),
     [
-        (np.zeros(4), 1, r"models has shape \[4\]; legal is \[N, D\] with N ≥ 2"),
-        (np.zeros((1, 4)), 1, r"models has shape \[1, 4\]; legal"),
+        (np.zeros(4), 1, r"models has shape \[4\]; expected \[N, D\] with N ≥ 2"),
+        (np.zeros((1, 4)), 1, r"models has shape \[1, 4\]; expected"),
         (np.full((3, 4), np.nan), 1, r"models holds NaN"),
-        (np.zeros((3, 4)), 4, r"num is 4; legal are the integers 1 … 3"),
-        (np.zeros((3, 4)), 0, r"num is 0; legal"),
+        (np.zeros((3, 4)), 4, r"num is 4; expected an integer from 1 to 3"),
+        (np.zeros((3, 4)), 0, r"num is 0; expected"),
     ],
 )
 def test_illegal_models(models, num, message):
@@ -142,7 +142,7 @@ def test_published_diameter_by_hand():
     mean, error = published_diameter(scores)
     assert mean == pytest.approx(3)
     assert error == pytest.approx(np.sqrt((4 + 1 + 9) / 2 / 3))
-    with pytest.raises(ValueError, match="scores of 39 runs; legal are at least 40"):
+    with pytest.raises(ValueError, match="scores of 39 runs; expected at least 40"):
         published_diameter(scores[:39])
 
 
@@ -198,12 +198,14 @@ def test_trajectories_move_as_the_chain_does():
 def test_illegal_trajectories(rooms):
     policy = pve.uniform_policy(rooms.mdp)
     for start in (-1, 104):
-        with pytest.raises(ValueError, match=rf"start is {start}; legal are 0 … 103"):
+        with pytest.raises(
+            ValueError, match=rf"start is {start}; expected an integer from 0 to 103"
+        ):
             pve.trajectories(jax.random.key(0), rooms.mdp, policy, start, 2, 2)
     for num, length, name in ((0, 2, "num is 0"), (2, -1, "length is -1")):
-        with pytest.raises(ValueError, match=f"{name}; legal are the integers 1"):
+        with pytest.raises(ValueError, match=f"{name}; expected an integer ≥ 1"):
             pve.trajectories(jax.random.key(0), rooms.mdp, policy, 0, num, length)
-    with pytest.raises(ValueError, match=r"policy has shape \[3, 4\]; legal"):
+    with pytest.raises(ValueError, match=r"policy has shape \[3, 4\]; expected"):
         pve.trajectories(jax.random.key(0), rooms.mdp, policy[:3], 0, 2, 2)
 
 

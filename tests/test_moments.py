@@ -51,12 +51,14 @@ def test_another_training_is_not_taken_for_the_recorded_one(
 
 
 def test_a_step_without_an_evaluation_is_refused(finished, tmp_path):
-    with pytest.raises(ValueError, match=r"steps are \[30\]; legal are 20"):
+    with pytest.raises(ValueError, match=r"steps are \[30\]; expected some of 20"):
         moments.write_moments(finished, tmp_path, [30])
 
 
 def test_a_rank_without_models_is_refused(written):
-    with pytest.raises(ValueError, match=r"rank is 3; legal are .*rank=2\.nc"):
+    with pytest.raises(
+        ValueError, match=r"rank is 3; expected that of one of .*rank=2\.nc"
+    ):
         moments.load_moments(written, 3)
 
 

@@ -342,5 +342,5 @@ def test_agent_learns_a_tiny_world():
 
 def test_settings_are_checked():
     for wrong in ({"steps": 26}, {"length": 3}, {"runs": 0}, {"trace": 2.0}):
-        with pytest.raises(ValueError, match="legal"):
+        with pytest.raises(ValueError, match="expected"):
             muzero.Settings(**({"runs": 1, "phases": 1, "steps": 25} | wrong))

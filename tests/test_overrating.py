@@ -109,7 +109,7 @@ def test_mixing_matrix_against_draws():
             np.testing.assert_allclose(found, found.T)
     # Two actions, by hand: E (U / (U + U'))² = 1 − log 2.
     assert mixing_matrix("stochastic", 2)[0, 0] == pytest.approx(1 - np.log(2))
-    with pytest.raises(ValueError, match="kind is 'mixed'; legal are"):
+    with pytest.raises(ValueError, match="kind is 'mixed'; expected"):
         mixing_matrix("mixed", 4)
 
 

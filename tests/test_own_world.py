@@ -1,5 +1,6 @@
 """The chapter on a reader's own MDP, asked of a world that its parameters name."""
 
+import dataclasses
 import re
 
 import matplotlib.pyplot as plt
@@ -14,8 +15,12 @@ from test_papermill import outputs, run
 import pve
 from pve.book import own_world
 from pve.equivalence.exact_class import twins
+from pve.experiments import find_experiment
+from pve.runs.folders import differences
+from pve.runs.plan import make_plan
 from pve.training.units import in_units, unit_of_values
 from pve.worlds.gridworld import ACTION_STEPS
+from pve.worlds.places import find_place
 
 CHAPTER = ROOT / "book" / "your-mdp.ipynb"
 LAKE = "gymnasium:FrozenLake-v1?is_slippery=false"
@@ -29,11 +34,16 @@ def test_no_world_is_asked_for():
 @pytest.mark.parametrize(
     ("env", "discount", "error", "message"),
     [
-        (None, 0.9, ValueError, r"discount is 0\.9 without env; legal is"),
-        ("cave.txt", None, ValueError, "environment is 'cave.txt'; legal are 'four-rooms'"),
-        (7, None, TypeError, "environment is 7; legal are"),
-        (7, 0.9, TypeError, "environment is 7; legal are"),
-        ("four-rooms", 1.0, ValueError, "discount is 1; legal are numbers"),
+        (None, 0.9, ValueError, r"discount is 0\.9 and env is None; expected"),
+        (
+            "cave.txt",
+            None,
+            ValueError,
+            "environment is 'cave.txt'; expected one of 'four-rooms'",
+        ),
+        (7, None, TypeError, "environment is 7; expected"),
+        (7, 0.9, TypeError, "environment is 7; expected"),
+        ("four-rooms", 1.0, ValueError, "discount is 1; expected a number"),
         ("four-rooms?discount=0.9", 0.9, ValueError, "has a discount"),
         ("map:nowhere.txt", None, ValueError, "map 'nowhere.txt' cannot be read"),
     ],
@@ -46,7 +56,9 @@ def test_what_is_no_world_is_refused(env, discount, error, message):
 def test_a_world_too_large_for_the_chapter_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(own_world, "LARGEST", 17)
     pve.MDP(np.zeros((3, 2)), np.full((3, 2, 3), 1 / 3), 0.9).save(tmp_path / "m.npz")
-    with pytest.raises(ValueError, match=r"3 states and 2 actions: .* 18 numbers; legal"):
+    with pytest.raises(
+        ValueError, match=r"3 states and 2 actions: .* 18 numbers; expected"
+    ):
         own_world.read(f"npz:{tmp_path / 'm.npz'}", None)
 
 
@@ -72,6 +84,37 @@ def test_moves_on_gymnasiums_maps_lead_where_their_arrows_point(name):
                 # It moves, unless the episode has ended there.
                 assert (mine.xy[target] - here).tolist() in (step.tolist(), [0, 0])
     assert list(mine.toys) == [name]
+
+
+@pytest.mark.parametrize("name", [LAKE, CLIFF])
+def test_moves_on_gymnasiums_maps_are_called_what_they_do(name):
+    place = find_place(name)
+    mdp, width = place.mdp, place.walls.shape[1]
+    for action, called in enumerate(mdp.action_names):
+        assert int(mdp.transition[0, action].argmax()) == {
+            "right": 1, "down": width, "left": 0, "up": 0,
+        }[called]  # fmt: skip
+    assert mdp.state_names[width] == "row 2, column 1"
+    assert (mdp.num_states > place.walls.size) == (mdp.state_names[-1] == "end")
+
+
+def test_a_worlds_description_belongs_to_a_folders_identity(tmp_path):
+    """Its options by name, and what a file says by its numbers."""
+    path = tmp_path / "cave.txt"
+    path.write_text("#####\n#S G#\n#####\n")
+    settings = find_experiment("diameter").preset("smoke")
+
+    def identity(world):
+        changed = dataclasses.replace(settings, env=world)
+        return make_plan("diameter", changed, 0, tmp_path).identity
+
+    first = identity(f"map:{path}?slip=0.1")
+    assert differences(first, identity(f"map:{path}?slip=0.1")) == []
+    told = differences(first, identity(f"map:{path}?slip=0.3"))
+    assert [line.split()[0] for line in told] == ["env", "environment"]
+    path.write_text("#####\n#SG #\n#####\n")
+    told = differences(first, identity(f"map:{path}?slip=0.1"))
+    assert [line.split()[0] for line in told] == ["environment"]
 
 
 def test_a_cells_arrow_and_colour_are_its_own(monkeypatch):
@@ -196,8 +239,11 @@ def test_papermill_analyses_a_map_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("parameter", "message"),
     [
-        (["-p", "env", "cave"], "environment is 'cave'; legal are 'four-rooms'"),
-        (["-p", "envy", "map:cave.txt"], "legal are 'seed', 'preset', 'env', 'discount'"),
+        (["-p", "env", "cave"], "environment is 'cave'; expected one of 'four-rooms'"),
+        (
+            ["-p", "envy", "map:cave.txt"],
+            "expected one of 'seed', 'preset', 'env', 'discount'",
+        ),
     ],
 )
 def test_papermill_refuses_what_is_no_world(tmp_path, parameter, message):

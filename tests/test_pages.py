@@ -1,11 +1,19 @@
 """The built pages in a real browser, without a network."""
 
+import base64
 import dataclasses
+import io
 import os
 import shutil
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from matplotlib.colors import to_hex, to_rgb
+from PIL import Image
+
+from pve.figures import save, style, themes
 
 pytestmark = [pytest.mark.book, pytest.mark.browser]
 
@@ -44,6 +52,8 @@ UNREACHABLE = """() => [...document.querySelectorAll('.bd-article *')]
     ['auto', 'scroll'].includes(getComputedStyle(element).overflowX))
   .filter((element) => element.tabIndex < 0 && !element.querySelector('a[href], button'))
   .map((element) => element.outerHTML.slice(0, 120))"""
+
+PAPER = 255 * np.array(to_rgb(themes.PAPER))
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 # WCAG 2.0 and 2.1, levels A and AA; every violation with the element and the reason.
@@ -163,23 +173,31 @@ def look_wide(page):
 
 
 def look_dark(page):
-    """What the checks ask of a page in the dark theme."""
-    page.emulate_media(color_scheme="dark")
+    """What the checks ask of a page in the dark theme, whatever the browser prefers."""
     show(page, "dark")
-    looks = {
+    return {
         "background": luminance(page, "body", "backgroundColor"),
         "text": luminance(page, ".bd-article", "color"),
         "figures": page.locator(".bd-article .cell_output img").evaluate_all(
-            "images => images.map((x) =>"
-            " [getComputedStyle(x).filter, getComputedStyle(x).backgroundColor])"
+            "images => images.map((x) => [getComputedStyle(x)].map((style) => [x.src, "
+            "style.filter, style.colorScheme, style.backgroundColor])[0])"
         ),
     }
-    page.emulate_media(color_scheme="light")
-    return looks
 
 
 def look_narrow(page):
-    """What the checks ask of a page that was opened on a narrow screen."""
+    """What the checks ask of a page whose window is made narrow; it is left wide."""
+    page.set_viewport_size(NARROW)
+    for _ in range(5):  # the page marks what scrolls when it has been laid out anew
+        page.wait_for_timeout(300)
+        looks = measure_narrow(page)
+        if not looks["unreachable"]:
+            break
+    page.set_viewport_size(WIDE)
+    return looks
+
+
+def measure_narrow(page):
     images = page.locator(".bd-article figure > img, .bd-article figure > .drawn img")
     return {
         "width": page.evaluate("() => document.documentElement.scrollWidth"),
@@ -197,7 +215,7 @@ def look_narrow(page):
 
 @dataclasses.dataclass
 class Seen:
-    """What is seen of the pages, each opened once wide and once narrow for all checks.
+    """What is seen of the pages, each opened once for all checks.
 
     Of the listings of source code, which look alike, one is opened.
     """
@@ -225,18 +243,15 @@ def seen(browser, book):
     )
     search = book.html / "search.html"
     for path in [*book.kinds, search]:
-        page.set_viewport_size(WIDE)
+        page.set_viewport_size(WIDE)  # the audit leaves it narrow
         open_page(page, path)
         if path != search:
             seen.looks[path] = look_wide(page) | look_dark(page)
+            seen.narrow[path] = look_narrow(page)
         # axe asks for the style sheets once more, which a browser refuses it on a disk.
         seen.listening = False
         seen.violations[path] = violations(page)
         seen.listening = True
-    page.set_viewport_size(NARROW)
-    for path in book.kinds:
-        open_page(page, path)
-        seen.narrow[path] = look_narrow(page)
     page.close()
     return seen
 
@@ -293,10 +308,65 @@ def test_visible_code_fits_its_column(seen):
 
 def test_dark_mode(seen):
     for path, look in seen.looks.items():
-        assert look["background"] < 80, path.name
+        assert look["background"] == pytest.approx(np.mean(PAPER), abs=0.1), path.name
         assert look["text"] > 150, path.name
-        for style in look["figures"]:
-            assert style == ["none", "rgb(255, 255, 255)"], path.name
+        for source, *looks in look["figures"]:
+            pixels = source.startswith("data:image/png") or source.endswith(".png")
+            card = "rgb(255, 255, 255)" if pixels else "rgba(0, 0, 0, 0)"
+            assert looks == ["none", "dark", card], f"{path.name}: {source[:80]}"
+
+
+def contrast(one, other):
+    """Of two colours, as WCAG 2 defines it."""
+    linear = [
+        np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+        for c in (np.array(to_rgb(one)), np.array(to_rgb(other)))
+    ]
+    dark, light = sorted(float(c @ (0.2126, 0.7152, 0.0722)) for c in linear)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_small_text_of_figures_can_be_read_on_its_paper():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    for ink in (style.BLACK, style.FAINT):
+        assert contrast(ink, themes.WHITE) > 4.5
+    for ink in (themes.INK, themes.PENCIL):
+        assert contrast(ink, themes.PAPER) > 4.5
+
+
+def colours(page, scheme, svg):
+    """How often each colour is seen of a figure on a page of a scheme."""
+    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    page.set_content(f'<img style="color-scheme: {scheme}" src="{source}">')
+    shot = page.locator("img").screenshot()
+    with Image.open(io.BytesIO(shot)) as image:
+        pixels = image.convert("RGB")
+        return {colour: count for count, colour in pixels.getcolors(pixels.size[0] ** 2)}
+
+
+def test_a_figure_takes_the_ink_and_paper_of_its_page(page):
+    """Whatever the browser prefers; and colours that mean something stay."""
+    figure, ax = style.new_figure(figsize=(2, 2))
+    ax.set(xlim=(0, 8), ylim=(0, 1), xticks=[], yticks=[])
+    kept = ["#d55e00", "#0072b2", themes.CHALK, themes.COAL]
+    turned = ["#000000", style.BLACK, "#ffffff", style.FAINT]
+    ax.bar(np.arange(8) + 0.5, 1, color=kept + turned, width=1)
+    svg = save.encoded(figure, "svg")
+    plt.close(figure)
+
+    def many(scheme):
+        return {
+            to_hex(np.array(colour) / 255)
+            for colour, count in seen[scheme].items()
+            if count > 1000
+        }
+
+    page.emulate_media(color_scheme="dark")
+    seen = {scheme: colours(page, scheme, svg) for scheme in ("light", "dark")}
+    page.emulate_media(color_scheme="light")
+    assert seen["dark"] == colours(page, "dark", svg)
+    assert many("light") == {*kept, *turned}
+    assert many("dark") == {*kept, themes.INK, themes.PAPER, themes.PENCIL}
 
 
 def test_search_finds_a_word_offline(page, book):

@@ -1,11 +1,14 @@
 """Each chapter's notebook is the twin of its Markdown, without outputs."""
 
 import shutil
+import sys
+from types import ModuleType, SimpleNamespace
 
 import jupytext
 import nbformat
 import pytest
 from conftest import ROOT
+from IPython.core.inputtransformer2 import TransformerManager
 from pairs import chapters, problems, take, write
 
 
@@ -80,3 +83,70 @@ def test_what_jupytext_alone_writes_is_refused(tmp_path):
     assert "diameter.md has a caption in quotes" in caption
     for problem in (kernel, caption):
         assert "tools/pairs.py --take diameter.ipynb" in problem
+
+
+URL = "https://github.com/someone/the-book"
+
+
+@pytest.fixture
+def public(tmp_path):
+    """A book whose public address has been set and whose notebooks were written anew."""
+    book = tmp_path / "book"
+    book.mkdir()
+    for suffix in (".md", ".ipynb"):
+        shutil.copy(ROOT / "book" / f"status{suffix}", book)
+    config = (ROOT / "_config.yml").read_text(encoding="utf-8")
+    assert '  url: ""\n' in config
+    (tmp_path / "_config.yml").write_text(config.replace('url: ""', f"url: {URL}"))
+    (problem,) = problems(book)
+    assert problem == "status.ipynb begins with another cell for Colab than it should"
+    write(book / "status.md")
+    assert problems(book) == []
+    return book
+
+
+def test_with_the_public_address_notebooks_begin_with_a_cell_for_colab(public):
+    twin, there = public / "status.ipynb", ROOT / "book" / "status.ipynb"
+    first, *others = nbformat.read(twin, 4).cells
+    nbformat.validate(nbformat.read(twin, 4))
+    assert [cell.id for cell in others] == [
+        cell.id for cell in nbformat.read(there, 4).cells
+    ]
+    assert f"git clone -q --depth 1 -b main {URL}\n" in first.source
+    before = twin.read_bytes()
+    write(public / "status.md")
+    assert twin.read_bytes() == before
+
+
+def test_the_cell_for_colab_never_reaches_the_markdown(public):
+    source = public / "status.md"
+    before = source.read_bytes()
+    take(public / "status.ipynb")
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("on_colab", [True, False])
+def test_the_cell_for_colab_works_there_and_does_nothing_elsewhere(
+    public, monkeypatch, on_colab
+):
+    first = nbformat.read(public / "status.ipynb", 4).cells[0]
+    asked = []
+    shell = SimpleNamespace(
+        run_line_magic=lambda name, line: asked.append(f"%{name} {line}"),
+        system=lambda line: asked.append(line),
+    )
+    path: list[str] = []
+    monkeypatch.setattr(sys, "path", path)
+    if on_colab:
+        monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    code = TransformerManager().transform_cell(first.source)
+    exec(code, {"get_ipython": lambda: shell})
+    if not on_colab:
+        assert (asked, path) == ([], [])
+        return
+    assert path == ["/content/the-book"]
+    assert asked == [
+        "%cd -q /content",
+        f"test -d the-book || git clone -q --depth 1 -b main {URL}",
+        "%pip install -q -e the-book myst-nb",
+    ]

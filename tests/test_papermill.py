@@ -83,13 +83,19 @@ def test_notebook_in_the_repository_stays_without_outputs(two_seeds):
 
 
 BAD = {
-    "mistyped": (["-p", "sead", "7"], "'sead' is unknown; legal are 'seed', 'preset'"),
-    "negative": (["-p", "seed", "-1"], "seed is -1; legal are the integers 0 … 4294967295"),
-    "fraction": (["-p", "seed", "2.5"], "seed is 2.5; legal are the integers"),
-    "text": (["-r", "seed", "seven"], "seed is 'seven'; legal are the integers"),
+    "mistyped": (
+        ["-p", "sead", "7"],
+        "'sead' is unknown; expected one of 'seed', 'preset'",
+    ),
+    "negative": (
+        ["-p", "seed", "-1"],
+        "seed is -1; expected an integer from 0 to 4294967295",
+    ),
+    "fraction": (["-p", "seed", "2.5"], "seed is 2.5; expected an integer"),
+    "text": (["-r", "seed", "seven"], "seed is 'seven'; expected an integer"),
     "preset": (
         ["-p", "preset", "tiny"],
-        "preset is 'tiny'; legal are 'smoke', 'quick', 'standard', 'paper'",
+        "preset is 'tiny'; expected one of 'smoke', 'quick', 'standard', 'paper'",
     ),
 }
 

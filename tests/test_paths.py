@@ -31,7 +31,7 @@ def test_ours_begin_again_and_the_published_go_on(rooms):
     assert paths.starts(ours.values) > paths.starts(published.values) == 1
     told = paths.facts(ours, published, env)
     assert told["starts"] == paths.starts(ours.values)
-    assert told["settled-published"] > 50 > told["settled-ours"]
+    assert told["settled-published"] > 50 > paths.settled(ours.values, env)
 
 
 def test_paths_of_a_seed_are_its_own(rooms):

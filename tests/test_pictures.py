@@ -222,7 +222,7 @@ def test_the_model_of_the_triangle_is_dragged(page, tmp_path):
 
 
 def test_illegal_triangles():
-    with pytest.raises(ValueError, match="legal are 3 and at most 4"):
+    with pytest.raises(ValueError, match="expected 3 and at most 4"):
         pictures.simplex_picture(pve.four_rooms().mdp, FOUR, 0, 0)
     with pytest.raises(ValueError, match="does not take action 1"):
         pictures.simplex_picture(THREE, FOUR, 0, 1)

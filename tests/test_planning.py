@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from oracles import (
     central_difference,
     deterministic_policies,
+    dot_precisions,
     jacks_cars,
     long_run_value,
     mdps,
@@ -17,10 +18,12 @@ from oracles import (
     rational_optimum,
     seeds,
     stochastic_policies,
+    varied_mdp,
 )
 from oracles import (
     chain as policy_chain,
 )
+from scipy.sparse import csr_array
 
 import pve
 from pve.equivalence.exact_class import value_range
@@ -153,10 +156,10 @@ def test_value_traced_over_stacked_policies():
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (np.full((2, 2), 0.5), r"policy has shape \[2, 2\]; legal is \[..., 3, 2\]"),
+        (np.full((2, 2), 0.5), r"policy has shape \[2, 2\]; expected \[..., 3, 2\]"),
         (np.full((3, 2), 0.45), r"policy\[0\] sums to 0.9; every row must sum to 1"),
-        (np.array([[1, 0], [2, -1], [1, 0]]), r"policy\[1, 1\] is -1; legal"),
-        (np.array([[1, 0], [1, 0], [np.nan, 1]]), r"policy\[2, 0\] is nan; legal"),
+        (np.array([[1, 0], [2, -1], [1, 0]]), r"policy\[1, 1\] is -1; expected"),
+        (np.array([[1, 0], [1, 0], [np.nan, 1]]), r"policy\[2, 0\] is nan; expected"),
     ],
 )
 def test_illegal_policies_are_named(policy, message):
@@ -205,7 +208,7 @@ def test_value_iteration_ends_below_rounding(rooms):
 
 @pytest.mark.parametrize("tolerance", [0, -1.0, float("nan")])
 def test_illegal_tolerances(tolerance):
-    with pytest.raises(ValueError, match=r"tolerance is .*; legal are numbers > 0"):
+    with pytest.raises(ValueError, match=r"tolerance is .*; expected a number > 0"):
         pve.value_iteration(random_mdp(0), tolerance)
 
 
@@ -347,6 +350,28 @@ def test_plans_with_penalties_against_rational_numbers(seed, discount):
     assert (np.abs(pve.policy_value(mdp, policy) - best) <= slack).all()
 
 
+@pytest.mark.parametrize("first", range(0, 200, 25))
+def test_two_hundred_worlds_against_rational_numbers(first):
+    """Penalties, masks and discounts up to 1 − 1e-9; as arrays and as sparse matrices."""
+    for seed in range(first, first + 25):
+        mdp = varied_mdp(seed)
+        best, optimal = rational_optimum(mdp)
+        rows = csr_array(mdp.transition.reshape(-1, mdp.num_states))
+        sparse = pve.SparseMDP(mdp.reward, rows, mdp.discount, mdp.legal)
+        for world in (mdp, sparse):
+            value, policy = pve.policy_iteration(world)
+            assert optimal[policy.astype(bool)].all(), seed
+            # Probabilities are rounded, which sums of costs feel 1 / (1 − γ) times.
+            costs, chain = (policy * np.abs(mdp.reward)).sum(-1), policy_chain(mdp, policy)
+            summed = long_run_value(
+                pve.MDP(costs[:, None], chain[1][:, None], mdp.discount),
+                np.ones((mdp.num_states, 1)),
+            )
+            slack = 1e-14 / (1 - mdp.discount) * summed
+            assert (np.abs(value - best) <= slack).all(), seed
+            assert (np.abs(pve.policy_value(world, policy) - best) <= slack).all(), seed
+
+
 def test_values_of_states_that_lead_to_no_cost():
     """Twenty states keep to themselves; ten others that lead to them cost 1e12."""
     random = np.random.default_rng(0)
@@ -374,7 +399,7 @@ def test_value_iteration_says_that_it_reached_its_limit():
     with pytest.warns(RuntimeWarning, match=message):
         value, _ = pve.value_iteration(mdp, limit=1000)
     assert value[0] == pytest.approx(1000, rel=1e-6)
-    with pytest.raises(ValueError, match=r"limit is 0; legal are the integers 1, 2, 3"):
+    with pytest.raises(ValueError, match=r"limit is 0; expected an integer ≥ 1"):
         pve.value_iteration(mdp, limit=0)
 
 
@@ -477,7 +502,7 @@ def test_performance_is_the_value_of_one_of_the_models_best(pair):
 
 
 def test_performance_refuses_another_size():
-    with pytest.raises(ValueError, match=r"shape \[2, 2\]; legal .* \[3, 2\]"):
+    with pytest.raises(ValueError, match=r"shape \[2, 2\]; expected .*\[3, 2\]"):
         pve.performance(random_mdp(0, 2), random_mdp(0, 3))
 
 
@@ -492,3 +517,11 @@ def test_performance_from_the_start():
     assert high == pytest.approx(pve.policy_iteration(env)[0][:2].mean())
     with pytest.raises(ValueError, match=r"start\[\] sums to 1.5; every row must sum to 1"):
         pve.performance(model, env, start=np.full(3, 0.5))
+
+
+def test_a_traced_value_is_of_full_precision():
+    mdp, highest = random_mdp(0, 4, 3, 0.9), (jax.lax.Precision.HIGHEST,) * 2
+    policies = jnp.full((2, 4, 3), 1 / 3)
+    found = dot_precisions(lambda p: pve.policy_value(mdp, p), policies)
+    assert highest in found
+    assert set(found) == {highest}

@@ -72,13 +72,15 @@ def test_functions_are_uniform():
 
 
 def test_illegal_arguments_are_named():
-    with pytest.raises(ValueError, match=r"kind is 'det'; legal are 'deterministic', "):
+    with pytest.raises(
+        ValueError, match=r"kind is 'det'; expected one of 'deterministic', "
+    ):
         pve.random_policies(KEY, 3, S, A, "det")
-    with pytest.raises(ValueError, match="num is 0; legal are the integers 1, 2"):
+    with pytest.raises(ValueError, match="num is 0; expected an integer ≥ 1"):
         pve.random_policies(KEY, 0, S, A)
-    with pytest.raises(TypeError, match=r"num_states is 2\.5; legal are the integers"):
+    with pytest.raises(TypeError, match=r"num_states is 2\.5; expected an integer"):
         pve.random_policies(KEY, 1, 2.5, A)
-    with pytest.raises(ValueError, match="num is -1; legal are the integers 1"):
+    with pytest.raises(ValueError, match="num is -1; expected an integer ≥ 1"):
         pve.random_functions(KEY, -1, S)
 
 
@@ -199,12 +201,12 @@ def test_unperturbed_policies_are_the_path():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "mixed"}, "kind is 'mixed'; legal are 'deterministic', 'stochastic'"),
-        ({"num_base": 0}, "num_base is 0; legal are the integers 1, 2"),
-        ({"num_perturbed": -1}, "num_perturbed is -1; legal"),
-        ({"perturbed": 1.5}, "perturbed is 1.5; legal are numbers in"),
-        ({"covered": -0.1}, "covered is -0.1; legal are numbers in"),
-        ({"update_probability": 0}, "update_probability is 0; legal are numbers in"),
+        ({"kind": "mixed"}, "kind is 'mixed'; expected 'deterministic' or 'stochastic'"),
+        ({"num_base": 0}, "num_base is 0; expected an integer ≥ 1"),
+        ({"num_perturbed": -1}, "num_perturbed is -1; expected"),
+        ({"perturbed": 1.5}, "perturbed is 1.5; expected a number in"),
+        ({"covered": -0.1}, "covered is -0.1; expected a number in"),
+        ({"update_probability": 0}, "update_probability is 0; expected a number in"),
     ],
 )
 def test_illegal_path_arguments(arguments, message):
@@ -263,7 +265,7 @@ def test_legal_seeds(seed):
     ],
 )
 def test_illegal_seeds(seed, error):
-    with pytest.raises(error, match=r"legal are the integers 0 … 4294967295") as caught:
+    with pytest.raises(error, match=r"expected an integer from 0 to 4294967295") as caught:
         check_seed(seed)
     assert str(seed) in str(caught.value)
 

@@ -212,9 +212,8 @@ def test_power_of_an_mdp_by_every_implementation(name):
 @pytest.mark.parametrize("convert", [np.asarray, jnp.asarray])
 def test_an_unknown_implementation_is_named(order, convert):
     mdp, policies = random_mdp(0), convert(stochastic_policies(0, 2))
-    message = (
-        "implementation is 'fast'; legal are 'reference', 'chains', 'products', 'kernel'"
-    )
+    listed = "'reference', 'chains', 'products', 'kernel'"
+    message = f"implementation is 'fast'; expected one of {listed}"
     values = np.zeros((2, 3))
     for call in (
         lambda: pve.bellman_power(mdp, policies, values, order, implementation="fast"),
@@ -229,7 +228,7 @@ def test_an_unknown_implementation_is_named(order, convert):
 
 @pytest.mark.parametrize("order", [0, -1])
 def test_illegal_orders(order):
-    with pytest.raises(ValueError, match=f"order is {order}; legal are the integers 1, 2"):
+    with pytest.raises(ValueError, match=f"order is {order}; expected an integer ≥ 1"):
         policy_power(order, *problem(*SMALL)[:4])
 
 

@@ -80,6 +80,7 @@ def test_numbers_change_the_hash(package, name, old, new):
         ("pve.training.loop", "the loss is {", "the loss became {"),  # a message
         ("pve.training.loop", ") -> tuple[State, Array]:", "):"),  # an annotation
         ("pve.mdp.bellman", "def bellman_optimality(", "def optimality("),  # not reached
+        ("pve.mdp.core", "@by_type\ndef exact", "def exact"),  # for worlds of other types
     ],
 )
 def test_words_and_pictures_do_not(package, name, old, new):

@@ -12,6 +12,7 @@ from pve import figures
 from pve.book import published
 from pve.experiments import capacity, diameter
 from pve.figures.capacity import over_training
+from pve.results.endings import group_diameters
 from pve.results.summary import first_losses, load_summary
 from pve.runs import provenance
 from pve.runs.folders import numerical_code
@@ -48,23 +49,29 @@ def test_what_the_page_says_of_plans(results):
     assert facts["finished"] == 3
     assert facts["own-deterministic"] == "71.0 ± 0.6"  # σ = 1, by √3
     assert facts["published-stochastic"] == "29 ± 8"
-    assert facts["early-stochastic"] == 66
+    assert (facts["early-worst"], facts["early-worse"]) == (60, True)
     assert facts["gap"] == pytest.approx(71 - 41)
     error = math.sqrt((81 + 36**2 + 27**2) / 2 / 3)
     assert facts["apart-stochastic"] == pytest.approx(12 / math.hypot(error, 8))
+    assert facts["contrast"] == pytest.approx(30 / math.hypot(math.sqrt(1 / 3), error))
     assert (facts["worst-early"], facts["worst-end"]) == (66, 5)
     assert facts["worst-loss"] == pytest.approx(4)
     assert facts["worst-run"] == 1
-    swing = [facts[f"swing-{name}"] for name in ("run", "low", "high")]
-    assert swing == [0, 70, 72]
+    assert (facts["swing-low"], facts["swing-high"]) == (70, 72)
+
+
+def test_one_better_plan_is_seen(results):
+    results["performance"][1, 0, 0, 1] = 70.5  # the deterministic ones are 70, 71, 72
+    assert not published.plans(results, 20)["early-worse"]
 
 
 def test_plans_beside_what_was_published(results):
     lines = published.plans_table(results).splitlines()
     assert len(lines) == 2 + 2 * results.sizes["rank"]
-    assert "our median after 1,000 steps" in lines[0]
+    assert "ours, after 1,000 steps" in lines[0]
     assert lines[2].startswith("| 20 | deterministic | 69.5 ± 1.2 | 71.0 ± 0.6 | ")
-    assert lines[3].endswith(" | 66.0 | 50.0, 5.0, 68.0 |")
+    assert " | 71.0 ± 0.6 | 72.0, " in lines[2]  # after 1,000 steps, then each at the end
+    assert lines[3].endswith(" | 65.0 ± 2.6 | 50.0, 5.0, 68.0 |")  # σ = √21, by √3
 
 
 def test_a_rank_without_a_published_value_has_a_dash(results):
@@ -99,27 +106,43 @@ def test_over_training_draws_every_run_and_what_was_published(results):
 
 @pytest.fixture
 def apart():
-    """Two orders whose spreads are known."""
+    """Two orders whose spreads are known; of one, 20 runs are finished."""
     spread = np.array([[17.5, 3.0, 0.5, 0.1], [17.5, 12.0, 5.0, 2.0]])
-    plans = np.array([[[0.0, 0.5, 1.0, 1.0]] * 3, [[0.0, 0.2, 0.9, 0.75]] * 3])
+    plans = np.array([[[0.0, 0.5, 1.0, 1.0]] * 20, [[0.0, 0.2, 0.9, 0.75]] * 20])
+    plans[0, 3:] = np.nan
     return xr.Dataset(
         {
             "spread": (("order", "step"), spread),
             "normalised_performance": (("order", "run", "step"), plans),
+            "diameter": ("order", [0.2, 2.4]),
         },
-        {"order": [1.0, math.inf], "run": [0, 1, 2], "step": [0, 1000, 2000, 4000]},
+        {"order": [1.0, math.inf], "run": np.arange(20), "step": [0, 1000, 2000, 4000]},
     )
 
 
-def test_what_the_page_says_of_spreads(apart):
-    facts = published.spread_facts(apart, math.inf, 1000)
-    assert facts == {"start": 17.5, "early": 12, "half": 5, "end": 2, "plans": 75}
+def test_spreads_stand_beside_published_diameters(apart):
     lines = published.diameters(apart, 1000).splitlines()
     assert lines[0].endswith("| after 1,000 steps | after 4,000 |")
-    assert "| 1 | 0.00 ± 0.00 | 17.50 | 3.00 | 0.10 |" in lines
-    assert "| ∞ | 2.21 ± 0.22 | 17.50 | 12.00 | 2.00 |" in lines
-    assert "| 30 | 0.25 ± 0.03 | not computed yet | | |" in lines
+    assert "| 1 | 0.00 ± 0.00 | — | 17.50 | 3.00 | 0.10 |" in lines
+    assert "| ∞ | 2.21 ± 0.22 | 2.40 | 17.50 | 12.00 | 2.00 |" in lines
+    assert "| 30 | 0.25 ± 0.03 | not yet | | | |" in lines
     assert len(lines) == 2 + 6
+
+
+def test_diameters_are_those_of_groups_of_20(apart):
+    ours = group_diameters(apart)
+    assert float(ours["mean"].sel(order=math.inf)) == 2.4
+    assert np.isnan(ours["mean"].sel(order=1))
+    assert np.isnan(ours["error"]).all()
+    many = apart.assign(
+        published_diameter=("order", [np.nan, 2.2]),
+        published_diameter_error=("order", [np.nan, 0.1]),
+    )
+    assert float(group_diameters(many)["mean"].sel(order=math.inf)) == 2.2
+    assert "| ∞ | 2.21 ± 0.22 | 2.20 ± 0.10 | " in published.diameters(many, 1000)
+    # One group of 20 varies by √6 times the error of a mean of six.
+    assert published.apart(apart, math.inf) == pytest.approx(0.19 / (0.22 * math.sqrt(7)))
+    assert published.apart(many, math.inf) == pytest.approx(0.01 / math.hypot(0.22, 0.1))
 
 
 def orders(*ends):
@@ -171,7 +194,10 @@ def test_a_verdict_follows_from_the_numbers():
             "**stands**: at rank 20, 2 of 2 plans cover 90% of the way",
             "**not seen**: at rank 20, 0 of 2 plans cover 90% of the way",
         ],
-        ["not computed", "**not seen**: the median plan covers 98% at 20, 100% at 70"],
+        [
+            "not computed",
+            "**not seen**: the median plan covers 98% at 20, 100% at 70, hardly more",
+        ],
     ]
 
 
@@ -248,8 +274,7 @@ def test_the_first_page_draws_what_was_published_and_every_run():
         }
         for place, (mean, _) in enumerate(diameter.PUBLISHED.values()):
             assert (place, mean) in drawn
-        ends = wide.spread.isel(step=-1)
-        assert (5, float(ends.sel(order=math.inf))) in drawn
+        assert (5, float(wide.diameter.sel(order=math.inf))) in drawn
         points = np.concatenate([line.get_xydata() for line in right.get_lines()])
         values = plan.performance.isel(step=-1).values
         for value in values[np.isfinite(values)]:

@@ -42,8 +42,7 @@ def test_one_world_by_hand(ended):
 
 def test_all_worlds_by_hand(ended):
     assert questions.facts(ended) == {
-        "least": "easy", "largest": "hard", "kept-least": 20, "kept-largest": 50,
-        "worst": "hard", "finest": "easy", "plans-worst": 0.5, "plans-finest": 1,
+        "worst": "hard", "plans-worst": 0.5,
         "slow": "hard", "slow-left": 50, "falls": 2, "steps": 4, "rank-one": 1, "asked": 2,
     }  # fmt: skip
     assert questions.hardest(ended, ["easy"]) == "easy"
@@ -57,24 +56,12 @@ def test_the_table_of_worlds(ended):
     assert questions.table({"flat": nothing}).endswith("| none is better |")
 
 
-def test_units_by_hand(ended):
+def test_answers_for_a_world_of_ones_own_by_hand(ended):
     plain = ended["easy"]._replace(after=15.0, losses={None: course(900, 300)})
-    told = questions.unit_facts(plain, ended["hard"], 0.1)
-    assert told == pytest.approx({
-        "crude-kept": 1.5, "scaled-kept": 0.5, "crude-loss": 1.5, "crude-plans": 1,
-        "scaled-plans": 0.5,
-    })  # fmt: skip
     answer = questions.answers(ended["easy"], plain, np.array([0.2, 0.4]))
     assert "| 20% of the spread kept |" in answer
     assert "performance 0.30 (0.20 to 0.40)" in answer
     assert "| 150% of the spread kept, median performance 1.00 |" in answer
-
-
-def test_taught_models_by_hand(ended):
-    told = questions.taught_facts(
-        ended["hard"], np.array([0.1, 0.2, 0.9]), np.full((2, 3), 4.0), np.ones((2, 3))
-    )
-    assert list(told.values()) == [0.5, 0.2, 0.1, 0.9, 4, 1]
 
 
 def test_sizes_of_small_and_large_worlds(monkeypatch):

@@ -18,12 +18,13 @@ from pve.mdp.planning import performance_limits
 
 SEED = 0
 ORDERS = (1, math.inf)  # the finite orders above 1 take minutes; the build trains them
+RUNS = 3  # of each, and all that the build has trained
 
 
 @pytest.fixture(scope="module")
 def results():
     folder = page.data_folder(SEED, "quick")
-    config = dataclasses.replace(diameter.preset("quick"), orders=ORDERS)
+    config = dataclasses.replace(diameter.preset("quick"), orders=ORDERS, runs=RUNS)
     report = run_experiment("diameter", config, SEED, folder, progress=False)
     assert not report.failed
     return pve.load(folder, "diameter").sel(order=list(ORDERS))

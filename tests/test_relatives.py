@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pve.book import relatives
 from pve.equivalence import calibration, partial, value_aware
 from pve.equivalence.lazy import lazy_model
 from pve.equivalence.transfer import transfer
-from pve.mdp import returns
+from pve.mdp import returns, simulation
 
 RNG = np.random.default_rng(5)
 START = RNG.bit_generator.state
@@ -71,6 +72,14 @@ def test_equal_returns_are_one_atom():
     assert np.isclose(law.returns[0], 0.1 * (1 - 0.9**10) / (1 - 0.9))
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-13, 1e13])
+def test_returns_are_told_apart_in_any_unit(unit):
+    mdp = pve.MDP([[0.0], [unit]], np.full((2, 1, 2), 0.5), 0.5)
+    law = returns.return_law(mdp, np.ones((2, 1)), 0, 3)
+    np.testing.assert_allclose(law.returns / unit, [0, 0.25, 0.5, 0.75])
+    np.testing.assert_allclose(law.chances, 0.25)
+
+
 def test_deviation_is_that_of_the_law_over_many_moves():
     mdp = pve.MDP(RNG.normal(size=(2, 2)), RNG.dirichlet(np.ones(2), (2, 2)), 0.3)
     policy = RNG.dirichlet(np.ones(2), 2)
@@ -127,18 +136,31 @@ def test_plan_for_the_mean_is_the_plan():
     np.testing.assert_array_equal(plan, policy)
 
 
+ONE_LEGAL = pve.MDP([[0.0, -np.inf]], [[[1.0], [1.0]]], 0.9)
+BOTH = np.array([[0.5, 0.5]])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda law: law.cvar(0.0), "share is 0.0; legal"),
-        (lambda law: law.cvar(1.5), "share is 1.5; legal"),
+        (lambda law: law.cvar(0.0), "share is 0.0; expected"),
+        (lambda law: law.cvar(1.5), "share is 1.5; expected"),
         (
             lambda _: returns.return_law(random_mdp(), np.full((4, 2), 0.5), 4, 1),
-            "state is 4; legal are 0 … 3",
+            "state is 4; expected an integer from 0 to 3",
         ),
         (
             lambda _: returns.return_law(random_mdp(), np.full((4, 2), 0.5), 0, 0),
             "moves",
+        ),
+        (lambda _: returns.return_law(ONE_LEGAL, BOTH, 0, 1), "action 1 is not legal"),
+        (
+            lambda _: pve.trajectories(jax.random.key(0), ONE_LEGAL, BOTH, 0, 1, 1),
+            "action 1 is not legal",
+        ),
+        (
+            lambda _: simulation.hitting_probability(ONE_LEGAL, BOTH, [0]),
+            "action 1 is not legal",
         ),
     ],
 )
@@ -273,7 +295,7 @@ def test_a_model_within_the_tolerance_is_within_the_bound():
 
 
 def test_tolerance_refuses_what_is_not_legal():
-    with pytest.raises(ValueError, match="legal are epsilon ≥ 0"):
+    with pytest.raises(ValueError, match="expected epsilon ≥ 0"):
         transfer(np.ones((1, 2)), np.ones(2), -1.0, 0.9)
 
 
@@ -384,7 +406,7 @@ def test_blocks_that_are_not_consistent_give_wrong_values():
 
 @pytest.mark.parametrize("blocks", [[0, 1], [0, 1, 3, 3], [1, 1, 2, 2]])
 def test_blocks_are_checked(blocks):
-    with pytest.raises(ValueError, match="legal are 4 numbers"):
+    with pytest.raises(ValueError, match="expected 4 numbers"):
         partial.lump(random_mdp(), blocks)
 
 

@@ -1,14 +1,20 @@
 """A report: its numbers against what computes them alone, its page, its command."""
 
+import dataclasses
 import math
 import re
+import shlex
+import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 import pve
+from pve import cli
 from pve.cli import main
+from pve.figures.model_on_map import plan_on_map
 from pve.report import analysis, page
 from pve.worlds.places import find_place
 
@@ -129,6 +135,31 @@ def test_legal_actions_are_kept_to(written):
     assert "<img" in page.compose(found, "by hand")
 
 
+def test_names_are_kept_to_the_page(written):
+    """Of an MDP with names; of a map its rows, columns and moves."""
+    found = written[0]
+    page_of_map = written[1][0].read_text(encoding="utf-8")
+    assert "row 2, column 5" in page_of_map
+    assert "<td>right</td>" in page_of_map
+    mdp, names = found.place.mdp, [f"cell <{n}>" for n in range(len(found.value))]
+    moves = ["west", "east", "south", "north"]
+    mdp = dataclasses.replace(mdp, state_names=names, action_names=moves)
+    place = dataclasses.replace(found.place, mdp=mdp)
+    pairs = analysis._Questions(place, 3, SMALL, analysis._Bar(None)).pairs()
+    assert list(pairs["action"]) == [
+        moves[["left", "right", "down", "up"].index(a)] for a in found.pairs["action"]
+    ]
+    numbers = found.pairs.select_dtypes("number").columns
+    pd.testing.assert_frame_equal(pairs[numbers], found.pairs[numbers])
+    states = analysis._states(mdp, found.value, found.plan)
+    named = dataclasses.replace(found, place=place, states=states, pairs=pairs)
+    text = page.compose(named, "by hand")
+    best = int(found.value.argmax())
+    assert f"<td>cell &lt;{best}&gt;</td>" in text
+    assert f"<td>{moves[int(found.plan[best].argmax())]}</td>" in text
+    assert "<td>right</td>" not in text
+
+
 @pytest.mark.parametrize(
     ("dimensions", "said"),
     [([0, 0], "Only the world itself: in all 2"), ([0, 3], "in 1 of 2 pairs .* up to 3")],
@@ -137,6 +168,18 @@ def test_what_is_said_of_the_class(dimensions, said):
     pairs = pd.DataFrame({"dimension": dimensions, "staying": [np.nan, 1e-4]})
     assert re.search(said, page.class_sentence(pairs))
     assert "1.0e-04" in page.class_sentence(pairs)
+
+
+def test_what_is_said_of_the_start():
+    rows = [("optimal", 2.0, 1.0), ("uniform", 0.5, np.nan)]
+    plans = pd.DataFrame(rows, columns=["plan", "value from the start", "reaches a goal"])
+    said = page.plan_sentence(plans, starts=True)
+    assert said.startswith(
+        "From the start the optimal plan is worth 2, acting at random 0.5."
+    )
+    assert said.endswith("reaches a goal with probability 100.0%.")
+    said = page.plan_sentence(plans, starts=False)
+    assert said.startswith("On the mean over all states the optimal plan is worth 2")
 
 
 def test_what_is_said_of_the_spread():
@@ -216,3 +259,50 @@ def test_the_command_writes_a_report(tmp_path, monkeypatch, capsys):
         ),
         "index.html",
     }
+
+
+def test_goals_and_other_ends_are_marked_on_a_map():
+    place = find_place("gymnasium:FrozenLake-v1")
+    figure = plan_on_map(place, *pve.policy_iteration(place.mdp))
+    lines = {line.get_marker(): line.get_xydata() for line in figure.axes[0].lines}
+    plt.close(figure)
+    assert lines["*"].tolist() == [[3, 3]]
+    holes = {tuple(map(int, xy)) for xy in lines["X"]}
+    assert holes == {(1, 1), (3, 1), (3, 2), (0, 3)}  # SFFF FHFH FFFH HFFG
+
+
+def test_the_command_can_be_pasted_into_a_shell(monkeypatch):
+    words = ["report", "gymnasium:FrozenLake-v1?map_name=8x8&is_slippery=false"]
+    monkeypatch.setattr(sys, "argv", ["pve", *words, "--out", "a b"])
+    line = cli._command_line()
+    assert shlex.split(line)[2:] == ["pve", *words, "--out", "a b"]
+    assert "'gymnasium:FrozenLake-v1?map_name=8x8&is_slippery=false'" in line
+
+
+def test_the_class_of_a_pair_is_as_large_as_its_idle_states():
+    """On the lake these are its ends; each adds a dimension to all pairs elsewhere."""
+    place = find_place("gymnasium:FrozenLake-v1")
+    effort = analysis.effort_for(place.mdp)._replace(widths=1, policies=100)
+    with analysis._bar(1, False) as bar:
+        pairs = analysis._Questions(place, 0, effort, bar).pairs()
+    names = analysis.names_of_states(place.mdp)
+    ends = {names[s] for s in (5, 7, 11, 12, 15)}  # SFFF FHFH FFFH HFFG
+    assert {"row 1, column 1"} < set(pairs["state"])
+    for state, action, dimension in pairs[["state", "action", "dimension"]].values:
+        # On ice "left" never leads right, and the goal has no other door: all is worth 0.
+        lost = (state, action) == ("row 4, column 3", "left")
+        assert dimension == (15 if lost else 5 - (state in ends)), (state, action)
+    assert (pairs["policies"] > place.mdp.num_states).all()
+
+
+def test_a_start_from_which_nothing_is_reached_is_worth_nothing(tmp_path):
+    (tmp_path / "cave.txt").write_text("########\n#S  # G#\n########\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="goal"):
+        place = find_place(f"map:{tmp_path / 'cave.txt'}?slip=0.1")
+    effort = analysis.effort_for(place.mdp)._replace(policies=50)
+    with analysis._bar(1, False) as bar:
+        asked = analysis._Questions(place, 0, effort, bar)
+        plans = asked.plans(pve.policy_iteration(place.mdp)[1], {})
+    assert (plans["value from the start"] == 0).all()
+    assert (plans["reaches a goal"] == 0).all()
+    assert plans["mean value"].iloc[0] > 1

@@ -55,10 +55,6 @@ def test_the_bracket_by_loops():
         assert found.lower[i] == pytest.approx(1 / (1 + 0.9 * math.sqrt(max(columns))))
     assert (found.lower <= found.ratio).all()
     assert (found.ratio <= found.upper).all()
-    largest = np.abs(error).max(-1) / np.abs(left).max(-1)
-    np.testing.assert_allclose(
-        residuals.largest_ratio(OTHER, POLICIES, VALUES), largest, rtol=1e-4
-    )
 
 
 def test_the_bound_by_random_functions_by_sampling():
@@ -98,15 +94,13 @@ def test_groups_are_measured_on_the_yardstick_and_told_in_a_table():
 
 def test_the_table_of_bounds():
     models = {"other": OTHER, "lazy": lazy_model(ENV, 0.3, VALUES.mean(0))}
-    text, best = residuals.bounds_table(ENV, models, POLICIES, VALUES)
-    lines = text.splitlines()
+    lines = residuals.bounds_table(ENV, models, POLICIES, VALUES).splitlines()
     assert len(lines) == 4
     numbers = [float(x.replace(",", "")) for x in lines[2].split("|")[2:-1]]
     error, left = errors(OTHER)
     assert numbers[0] == pytest.approx(np.median(np.abs(error).max(-1)), rel=0.01)
     assert numbers[-1] == pytest.approx(np.median(np.abs(left).max(-1)) / 0.1, rel=0.01)
     assert numbers[0] < min(numbers[1:])
-    assert 0 <= best <= 2
 
 
 def test_a_broken_bound_is_an_error(monkeypatch):
@@ -122,12 +116,6 @@ def test_the_course_of_a_run(finished, rooms):
     assert list(found.step) == [0, 40]
     assert found.proper[1] == pytest.approx(yardstick.proper_loss(last, asked).mean())
     assert found.value[1] == pytest.approx(yardstick.value_error(last, asked).mean())
-    told = residuals.course_facts(
-        residuals.Course(np.arange(3), np.array([8.0, 4, 2]), np.array([40.0, 80, 20]))
-    )
-    assert told["proper-fell"] == "4.0"
-    assert told["value-end"] == "0.50"
-    assert (told["ratio-start"], told["ratio-end"]) == (5, "10")
 
 
 def test_the_picture_of_losses_by_order(drawn):

@@ -5,6 +5,8 @@ import json
 import math
 import shutil
 
+import h5netcdf
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -241,10 +243,13 @@ def test_a_single_run_beside_others_has_no_geometry(finished, tmp_path, diameter
 @pytest.mark.parametrize(
     ("coordinates", "message"),
     [
-        ({"order": 2, "run": 0}, r"not finished; legal are order=1/run=0, order=1/run=1"),
-        ({"order": 1, "run": 7}, r"not finished; legal are order=1/run=0"),
-        ({"order": 1}, r"coordinates are \['order'\]; legal are \['order', 'run'\]"),
-        ({"order": 1, "run": 0, "step": 30}, r"step is 30; legal are 0, 20, 40"),
+        (
+            {"order": 2, "run": 0},
+            r"not finished; expected one of order=1/run=0, order=1/run=1",
+        ),
+        ({"order": 1, "run": 7}, r"not finished; expected one of order=1/run=0"),
+        ({"order": 1}, r"coordinates are \['order'\]; expected \['order', 'run'\]"),
+        ({"order": 1, "run": 0, "step": 30}, r"step is 30; expected one of 0, 20, 40"),
     ],
 )
 def test_models_that_are_not_there(finished, coordinates, message):
@@ -259,13 +264,13 @@ def test_folders_without_results(tmp_path):
         lambda: status(tmp_path),
         lambda: present(tmp_path),
     ):
-        with pytest.raises(ValueError, match="holds no results; legal is a folder that"):
+        with pytest.raises(ValueError, match="holds no results; expected a folder that"):
             call()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_experiment(finished):
-    with pytest.raises(ValueError, match="'size'; legal are 'diameter', 'capacity'"):
+    with pytest.raises(ValueError, match="'size'; expected one of 'diameter', 'capacity'"):
         pve.load(finished, "size")
 
 
@@ -293,6 +298,16 @@ def test_the_loss_at_the_end_is_the_mean_of_the_last_five():
     assert final_losses(losses).values.tolist() == [3]
 
 
+def said_of_itself(path):
+    """A file's attributes and its configuration; all variables have their meaning."""
+    with xr.open_dataset(path, engine="h5netcdf") as found:
+        for name, variable in found.variables.items():
+            assert variable.attrs["long_name"], (path, name)
+            assert variable.attrs["units"] == "1", (path, name)
+        assert found.attrs["title"], path
+        return found.attrs, json.loads(found.attrs["configuration"])
+
+
 def test_every_file_says_what_it_is_of_and_what_its_variables_mean(finished, tmp_path):
     pve.load(finished, "diameter")  # keeps what is derived from all runs
     write_summary(finished, tmp_path)
@@ -300,16 +315,34 @@ def test_every_file_says_what_it_is_of_and_what_its_variables_mean(finished, tmp
     paths = [*finished.rglob("*.nc"), *tmp_path.glob("*.nc")]
     assert len(paths) > 20
     for path in paths:
-        with xr.open_dataset(path, engine="h5netcdf") as found:
-            for name, variable in found.variables.items():
-                assert variable.attrs["long_name"], (path, name)
-                assert variable.attrs["units"] == "1", (path, name)
-            if "geometry" not in path.name:
-                configuration = json.loads(found.attrs["configuration"])
-                assert configuration["seed"] == SEED
-                assert configuration["jax"] == jax.__version__
-                assert found.attrs["source"] == f"pve {pve.__version__}"
-                assert found.attrs["title"]
+        attributes, configuration = said_of_itself(path)
+        assert configuration["seed"] == SEED
+        assert configuration["jax"] == jax.__version__
+        assert attributes["source"] == f"pve {pve.__version__}"
+
+
+def test_files_are_read_by_who_knows_nothing_of_xarray(finished):
+    path = finished / "diameter" / "order=inf" / "run=0" / "curves.nc"
+    expected = pve.load(finished, "diameter").sel(order=math.inf, run=0)
+    with h5py.File(path) as plain, h5netcdf.File(path) as netcdf:
+        for found in (plain, netcdf):
+            for name, along in (("loss", "logged_step"), ("performance", "step")):
+                np.testing.assert_array_equal(found[name][:], expected[name].values)
+                np.testing.assert_array_equal(found[along][:], expected[along].values)
+        assert netcdf.variables["loss"].dimensions == ("logged_step",)
+        assert netcdf.variables["loss"].attrs["units"] == "1"
+        (axis,) = plain["loss"].dims
+        assert axis[0].name == "/logged_step"
+
+
+def test_shipped_results_say_it_of_themselves_as_well():
+    paths = list((ROOT / "book" / "data").rglob("*.nc"))
+    assert len(paths) > 7
+    for path in paths:
+        attributes, configuration = said_of_itself(path)
+        assert configuration["code"], path
+        assert configuration["jax"], path
+        assert attributes["source"].startswith("pve "), path
 
 
 def test_every_variable_of_the_shipped_results_has_a_meaning():

@@ -433,7 +433,7 @@ def test_other_configuration_is_refused_and_nothing_touched(
     ):
         with pytest.raises(OtherConfiguration, match=message) as caught:
             call()
-        assert "legal is the same one or a new folder" in str(caught.value)
+        assert "expected the same one or a new folder" in str(caught.value)
         assert "\n" not in str(caught.value)
     assert files(folder) == before
     change["seed"] = seed
@@ -466,13 +466,13 @@ def test_runs_without_a_manifest_are_not_claimed(finished, tmp_path):
 
 def test_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"cannot be written: .*; legal is a folder"):
+    with pytest.raises(ValueError, match=r"cannot be written: .*; expected a folder"):
         compute(tmp_path / "file")
 
 
 def test_folder_without_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="data folder is ''; legal"):
+    with pytest.raises(ValueError, match="data folder is ''; expected"):
         compute("")
     assert list(tmp_path.iterdir()) == []
 
@@ -487,13 +487,17 @@ def test_full_disk_is_said_before_the_start(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"experiment": "diametre"}, ValueError, "'diametre'; legal are 'diameter', "),
-        ({"seed": -1}, ValueError, "seed is -1; legal"),
-        ({"seed": "7"}, TypeError, "seed is '7'; legal"),
+        (
+            {"experiment": "diametre"},
+            ValueError,
+            "'diametre'; expected one of 'diameter', ",
+        ),
+        ({"seed": -1}, ValueError, "seed is -1; expected"),
+        ({"seed": "7"}, TypeError, "seed is '7'; expected"),
         (
             {"engine": "slurm"},
             ValueError,
-            "engine is 'slurm'; legal are 'auto', 'local', 'device', 'ray'",
+            "engine is 'slurm'; expected one of 'auto', 'local', 'device', 'ray'",
         ),
     ],
 )
@@ -506,7 +510,7 @@ def test_illegal_arguments_leave_no_folder(tmp_path, arguments, error, message):
 
 def test_rank_above_the_number_of_states(tmp_path):
     config = dataclasses.replace(TINY["capacity"], ranks=(2, 105))
-    with pytest.raises(ValueError, match="rank is 105; legal are the integers 1 … 104"):
+    with pytest.raises(ValueError, match="rank is 105; expected an integer from 1 to 104"):
         compute(tmp_path / "data", "capacity", config)
     assert not (tmp_path / "data").exists()
 
@@ -715,5 +719,7 @@ def test_retrain_tells_a_forged_result(copy):
 
 
 def test_retrain_asks_for_a_finished_run(copy):
-    with pytest.raises(ValueError, match="'diameter/order=9/run=0' is not finished; legal"):
+    with pytest.raises(
+        ValueError, match="'diameter/order=9/run=0' is not finished; expected"
+    ):
         retrain(copy, "diameter/order=9/run=0")

@@ -58,7 +58,7 @@ def test_the_triangle_is_drawn_with_equal_sides():
 
 
 def test_illegal():
-    with pytest.raises(ValueError, match=r"legal is \(3,\)"):
+    with pytest.raises(ValueError, match=r"has shape \[4\]; expected \[3\]"):
         allowed(np.full(4, 0.25), [], 0.9, 0)
-    with pytest.raises(ValueError, match="legal is 0 or more"):
+    with pytest.raises(ValueError, match="expected a number ≥ 0"):
         allowed(P, [], 0.9, -0.1)

@@ -63,7 +63,7 @@ def test_print_has_a_bitmap():
 
 @pytest.mark.parametrize("start", [(2, 0), (0, 3), (0,), (-1, 0)])
 def test_illegal_start(start):
-    with pytest.raises(ValueError, match=r"legal are positions below \[2, 3\]"):
+    with pytest.raises(ValueError, match=r"expected positions below \[2, 3\]"):
         slides(start=start)
 
 

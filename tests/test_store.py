@@ -158,7 +158,7 @@ def test_what_is_no_record_is_found(tmp_path, content):
 
 def test_folder_that_cannot_be_made_is_explained(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"file/data' cannot be written: .*; legal"):
+    with pytest.raises(ValueError, match=r"file/data' cannot be written: .*; expected"):
         store.make_folder(tmp_path / "file" / "data")
 
 

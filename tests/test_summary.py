@@ -39,6 +39,19 @@ def test_summary_is_what_was_loaded(finished, summary, experiment):
     assert got.attrs == expected.attrs
 
 
+def test_summaries_of_other_experiments_stay(finished, summary, tmp_path):
+    before = load_summary(summary, "capacity")
+    shutil.copytree(finished / "diameter", tmp_path / "alone" / "diameter")
+    write_summary(tmp_path / "alone", summary)
+    for name in TINY:
+        xr.testing.assert_identical(
+            load_summary(summary, name).drop_attrs(), load(finished, name).drop_attrs()
+        )
+    assert load_summary(summary, "capacity").attrs == before.attrs
+    with pytest.raises(ValueError, match=r"holds no 'muzero'; expected one of"):
+        load_summary(summary, "muzero")
+
+
 @pytest.mark.parametrize("kind", ["truncated", "flipped", "emptied", "deleted"])
 @pytest.mark.parametrize("name", ["diameter.nc", "manifest.json"])
 def test_damage_is_found(summary, name, kind):
@@ -48,7 +61,7 @@ def test_damage_is_found(summary, name, kind):
 
 
 def test_what_is_not_there_is_named(summary):
-    with pytest.raises(ValueError, match=r"experiment is 'x'; legal are 'diameter'"):
+    with pytest.raises(ValueError, match=r"experiment is 'x'; expected one of 'diameter'"):
         load_summary(summary, "x")
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_a_notebook_shows_its_figures_whatever_mplbackend_says(notebook):
     "cell", ["# Parameters\nsead = 7\n", "# Parameters\nseed = 7\npve = None\n"]
 )
 def test_what_papermill_injects_is_checked(cell):
-    with pytest.raises(ValueError, match=r"is unknown; legal are 'seed', 'preset'"):
+    with pytest.raises(ValueError, match=r"is unknown; expected one of 'seed', 'preset'"):
         page.begin({"seed": 0, "preset": "smoke", "In": ["", "sead = 1", cell]})
 
 
@@ -194,6 +195,20 @@ def test_results_lie_out_of_reach_of_what_cleans_the_book(monkeypatch):
     assert recipe.split() == ["rm", "-rf", "_build"]
 
 
+def test_what_cleans_the_book_leaves_what_was_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(page, "RESULTS", tmp_path / page.RESULTS.name)
+    monkeypatch.delenv("PVE_RESULTS", raising=False)
+    (trained := page.data_folder(0, "smoke")).mkdir(parents=True)
+    (built := tmp_path / "_build" / "html").mkdir(parents=True)
+    (tmp_path / "_config.yml").touch()
+    program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "clean", "--all", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert not built.exists()
+    assert trained.exists()
+
+
 @pytest.mark.parametrize("name", ["mine", "~/mine", "/mine"])
 def test_a_name_of_results_means_the_same_from_everywhere(monkeypatch, tmp_path, name):
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -218,6 +233,16 @@ def test_results_that_cannot_be_written_name_the_variable(monkeypatch, tmp_path)
     monkeypatch.setenv("PVE_RESULTS", str(tmp_path / "file"))
     with pytest.raises(ValueError, match=r"cannot be written: .*as PVE_RESULTS can name"):
         page.experiment("diameter", 0, "smoke")
+
+
+def test_a_checkout_that_cannot_be_written_names_the_variable(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("PVE_RESULTS", raising=False)
+    monkeypatch.setattr(page, "RESULTS", tmp_path / "file" / "results")
+    with pytest.raises(ValueError, match=r"cannot be written: .*as PVE_RESULTS can name"):
+        page.experiment("diameter", 0, "smoke")
+    monkeypatch.setenv("PVE_RESULTS", str(tmp_path / "mine"))
+    assert page.data_folder(0, "smoke").is_relative_to(tmp_path / "mine")
 
 
 # Machines and terminals ---------------------------------------------------------------
@@ -249,7 +274,7 @@ def test_a_cluster_that_does_not_answer_is_named_soon(monkeypatch, tmp_path, giv
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
         engine = find_engine("ray", address=given and given.format(port=port))
         name = "address" if given else "RAY_ADDRESS"
-        with pytest.raises(ValueError, match=rf"^{name} is '127.0.0.1:{port}'; legal is"):
+        with pytest.raises(ValueError, match=rf"^{name} is '127.0.0.1:{port}'; expected"):
             run_experiment(
                 "diameter", TINY["diameter"], SEED, tmp_path, engine=engine, progress=False
             )
@@ -262,7 +287,7 @@ def test_help_prints_where_a_terminal_has_few_letters(monkeypatch):
         main(["diameter", "--help"])
     sys.stdout.flush()
     assert end.value.code == 0
-    assert b"an integer ? 0" in written.getvalue()
+    assert b"1, 2, ?, inf" in written.getvalue()
 
 
 @pytest.mark.parametrize(

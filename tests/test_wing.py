@@ -109,10 +109,10 @@ def test_a_table_is_read_as_one():
 @pytest.mark.parametrize(
     ("rows", "align", "message"),
     [
-        ([["x"]], "", "a row is .* legal are 2 cells"),
-        ([["x", "y", "z"]], "", "a row is .* legal are 2 cells"),
-        ([], "l", "align is 'l'; legal are 2 letters"),
-        ([], "lx", "align is 'lx'; legal are 2 letters"),
+        ([["x"]], "", "a row is .* expected 2 cells"),
+        ([["x", "y", "z"]], "", "a row is .* expected 2 cells"),
+        ([], "l", "align is 'l'; expected 2 letters"),
+        ([], "lx", "align is 'lx'; expected 2 letters"),
     ],
 )
 def test_an_uneven_table_is_refused(rows, align, message):
@@ -150,7 +150,7 @@ def test_trained_models_by_order(finished):
 
 
 def test_models_of_a_run_that_is_not_there(finished):
-    with pytest.raises(ValueError, match="is not finished; legal are"):
+    with pytest.raises(ValueError, match="is not finished; expected"):
         models.trained(finished, [math.inf], [99])
 
 
@@ -190,7 +190,9 @@ def test_what_is_shipped_is_found():
     large = page.shipped("diameter")
     assert isinstance(large, xr.Dataset)
     assert large.attrs["preset"] == "standard (shipped)"
-    with pytest.raises(FileNotFoundError, match="'other' is not shipped; legal are bench"):
+    with pytest.raises(
+        FileNotFoundError, match="'other' is not shipped; expected one of bench"
+    ):
         page.shipped("diameter", "other")
 
 
@@ -228,3 +230,9 @@ def test_results_of_an_installed_package_go_where_they_are_told(monkeypatch, tmp
     folder = page.data_folder(3, "smoke")
     assert folder.parent.parent == tmp_path / "mine"
     assert folder.name == "smoke-3"
+
+
+def test_a_number_that_is_none_is_a_dash():
+    assert text.or_dash(1.26) == "1.3"
+    assert text.or_dash(2, 2) == "2.00"
+    assert text.or_dash(float("nan"), 2) == "—"

@@ -192,5 +192,5 @@ def test_results_on_a_map(tmp_path):
     names = {p.stem for p in figures.save_figures(tmp_path / "data", tmp_path / "out")}
     assert {"trajectories", "transitions", "clouds"} <= names
     path.write_text("####\n# G#\n#  #\n####\n")
-    with pytest.raises(ValueError, match=r"has changed since .*; legal is"):
+    with pytest.raises(ValueError, match=r"has changed since .*; expected"):
         load(tmp_path / "data", "diameter")

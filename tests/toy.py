@@ -55,7 +55,7 @@ class Walks(ExperimentSettings):
             "strides", self.strides, lambda n: check_positive_integer("stride", n)
         )
         if self.steps % PIECE:
-            raise ValueError(f"steps is {self.steps}; legal are multiples of {PIECE}")
+            raise ValueError(f"steps is {self.steps}; expected a multiple of {PIECE}")
 
     @property
     def run_steps(self):
@@ -75,7 +75,9 @@ def fitted(settings, num_states):
 def check_world(settings, env):
     for stride in settings.strides:
         if stride > env.num_states:
-            raise ValueError(f"stride is {stride}; legal are 1 … {env.num_states}")
+            raise ValueError(
+                f"stride is {stride}; expected an integer from 1 to {env.num_states}"
+            )
 
 
 def tasks(settings):

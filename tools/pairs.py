@@ -25,6 +25,7 @@ from pathlib import Path
 
 import jupytext
 import yaml
+from colab import first_cell, split
 from jupytext.compare import NotebookDifference, compare_notebooks
 
 COLUMNS = 80  # of code that a page's column shows without scrolling
@@ -59,6 +60,10 @@ def chapters(book: Path = BOOK) -> list[Path]:
     ]
 
 
+def _config(book: Path) -> Path:
+    return book.parent / "_config.yml"
+
+
 def problems(book: Path = BOOK) -> list[str]:
     """What is wrong with the pairs, a line each."""
     found = []
@@ -83,6 +88,9 @@ def problems(book: Path = BOOK) -> list[str]:
             found.append(f"{twin.name} is missing")
             continue
         notebook = jupytext.read(twin)
+        there, wanted = split(notebook), first_cell(_config(book))
+        if (there and there.source) != (wanted and wanted.source):
+            found.append(f"{twin.name} begins with another cell for Colab than it should")
         try:
             compare_notebooks(jupytext.read(source), notebook, fmt="md:myst")
         except NotebookDifference as difference:
@@ -100,12 +108,15 @@ def write(source: Path) -> None:
     subprocess.run([*command, "--update", source], check=True)
     twin = source.with_suffix(".ipynb")
     notebook, said = jupytext.read(twin), jupytext.read(source)
-    # What an editor has noted of itself and of the machine stays out.
+    split(notebook)
+    # What an editor has noted about itself and the machine stays out.
     notebook.metadata = said.metadata
     for cell, there in zip(notebook.cells, said.cells, strict=True):
         cell.metadata = there.metadata
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+    if cell := first_cell(_config(source.parent)):
+        notebook.cells.insert(0, cell)
     stream = io.StringIO()
     jupytext.write(notebook, stream, fmt="ipynb")
     twin.write_text(stream.getvalue().rstrip("\n") + "\n", encoding="utf-8")
@@ -128,6 +139,7 @@ def take(twin: Path) -> None:
     source = twin.with_suffix(".md")
     before = source.read_text(encoding="utf-8")
     notebook = jupytext.read(twin)
+    split(notebook)
     notebook.metadata["kernelspec"] = KERNEL
     notebook.metadata.pop("language_info", None)
     for cell in notebook.cells:

@@ -1,4 +1,4 @@
-"""Write all pages when one changes what the others show of it, and none that is gone.
+"""Write all pages when one changes what others show of it, and remove those that are gone.
 
 Every page lists the book's chapters and names some of their sections, figures and
 statements. Sphinx writes a page again when its own text changed: a title, a number or a
@@ -37,7 +37,7 @@ def write_all(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
 
 def remove_old(app: Sphinx, exception: Exception | None) -> None:
-    """Remove pages whose chapter is there no more."""
+    """Remove pages whose chapter no longer exists."""
     sources = Path(app.outdir) / "_sources"
     if exception or app.builder.format != "html":
         return

@@ -1,4 +1,4 @@
-"""In the API pages, a record's fields stand once, in its class's docstring.
+"""In the API pages, a record's fields appear once, in its class's docstring.
 
 A ``NamedTuple`` also carries each field as a member of its own, "Alias for field
 number 0", which says less than the docstring.

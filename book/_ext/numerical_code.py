@@ -50,12 +50,12 @@ def prune_caches(folder: Path, kept: int = CACHES_KEPT) -> None:
 
 
 def keep_compiled(folder: Path) -> None:
-    """Have the chapters share what JAX compiles, and later builds find it."""
+    """Have the chapters share what JAX compiles, and keep it for later builds."""
     settings = {
         # What was compiled for one machine need not run on another.
         "JAX_COMPILATION_CACHE_DIR": folder / platform.node(),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": 0.1,
-        # Unless its size is limited JAX does not lock the folder, and a chapter might read
+        # Unless its size is limited, JAX does not lock the folder, and a chapter might read
         # what another one is writing.
         "JAX_COMPILATION_CACHE_MAX_SIZE": 2**30,
     }
@@ -64,7 +64,7 @@ def keep_compiled(folder: Path) -> None:
 
 
 def leave_out_the_users_own(folder: Path) -> None:
-    """Have the chapters' kernels read no start-up files of the user's, and write none."""
+    """Have the chapters' kernels neither read nor write the user's start-up files."""
     os.environ["IPYTHONDIR"] = str(folder)
     os.environ.pop("PYTHONSTARTUP", None)
 
@@ -85,7 +85,7 @@ def choose_cache(app: Sphinx, config: Config) -> None:
 
 
 def settle_kernels() -> None:
-    """How this process starts the chapters' kernels."""
+    """Settle how this process starts the chapters' kernels."""
     # Chapters run on the kernel of this environment, even where the user's home
     # holds another one of the same name.
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")

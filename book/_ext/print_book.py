@@ -1,9 +1,9 @@
-"""The printed book (`make pdf`): the pages' structure and look, said to LaTeX.
+"""The printed book (`make pdf`): the pages' structure and look, put into LaTeX.
 
 Sphinx's LaTeX knows neither parts nor the statements, exercises and cards of these pages,
 cannot include SVG, and would print the code that the pages fold away. Nothing here
-touches a build of another kind. LuaLaTeX, because code and prose hold signs that no one
-font has: it takes what the first lacks from the next.
+touches a build of another kind. It is LuaLaTeX, because code and prose hold characters that
+no one font has: it takes what the first lacks from the next.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class VectorConverter(ImageConverter):
     default_priority = 100
 
     def is_available(self) -> bool:
-        """Say yes: the Makefile has asked for the program."""
+        """Say yes: the Makefile has checked for the program."""
         return True
 
     def convert(self, source: Any, target: Any) -> bool:
@@ -274,7 +274,7 @@ class Structure(SphinxPostTransform):
 
 
 class Pages(SphinxPostTransform):
-    """What is a matter of the screen, as paper has it."""
+    """What belongs to the screen, as it is on paper."""
 
     default_priority = 2
     formats = ("latex",)
@@ -299,13 +299,13 @@ class Pages(SphinxPostTransform):
 
 
 class Tables(SphinxPostTransform):
-    """Wide tables in small type; a sign that no font here has."""
+    """Wide tables in small type; another sign for one that no font here has."""
 
     default_priority = 300
     formats = ("latex",)
 
     def run(self, **kwargs: Any) -> None:
-        """Put the type around tables, and another sign."""
+        """Set tables in their type, and replace the sign."""
         for table in list(self.document.findall(nodes.table)):
             columns = len(list(table.findall(nodes.colspec)))
             small = next((TYPE[most] for most in TYPE if columns > most), "")
@@ -397,7 +397,7 @@ class Entries(SphinxPostTransform):
 
 
 def begin(app: Sphinx) -> None:
-    """Take part in LaTeX's builds only."""
+    """Take part in LaTeX builds only."""
     if app.builder.format == "latex":
         for transform in (
             VectorConverter,

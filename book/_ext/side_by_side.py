@@ -2,9 +2,9 @@
 
 A chapter alone leaves cores idle while it starts, compiles and draws. So those that are due
 are executed here, each in a process of its own, into the execution cache, where Sphinx
-finds them when it reads them. Left to Sphinx are the chapters that `executed_alone` names,
-because beside another they would measure that one's work as well or come before it is done;
-a chapter that fails, which then fails again where it is reported; and one that is alone.
+finds them when it reads them. Sphinx itself executes the chapters that `executed_alone`
+names, which beside another would measure its work as well or come before it is done; a
+chapter that fails, which then fails again where it is reported; and one that is alone.
 """
 
 from __future__ import annotations

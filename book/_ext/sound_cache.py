@@ -46,7 +46,7 @@ def mend(folder: Path) -> JupyterCacheAbstract:
 
 
 def _broken(database: Path) -> bool:
-    """Whether a database can never be read; one that another build holds can be."""
+    """Whether a database can never be read; one that another build has locked can be."""
     if not database.exists():
         return False
     try:
@@ -62,7 +62,7 @@ def _broken(database: Path) -> bool:
 
 
 def drop(cache: JupyterCacheAbstract, uri: str) -> None:
-    """Forget what was executed of a chapter."""
+    """Forget the execution of a chapter."""
     for record in cache.list_cache_records():
         if record.uri == uri:
             folder = Path(cache.path) / "executed" / record.hashkey

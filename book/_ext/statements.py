@@ -1,4 +1,4 @@
-"""An index of the book's definitions, propositions and their like.
+"""An index of the book's definitions, propositions and the like.
 
 The directive ``{statements}`` lists every labelled statement of sphinx-proof, chapter
 by chapter in the order of the book, with its number, its title and a link.

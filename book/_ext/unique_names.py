@@ -1,9 +1,9 @@
-"""Names and roles in the pages as HTML and its readers for the blind expect them.
+"""Names and roles in the pages as HTML and screen readers expect them.
 
 `sphinx_proof` and `sphinx_exercise` give the body of every statement, proof, exercise and
 solution on a page the same `id`, which HTML forbids; nothing refers to them. A proof's
-own, which its style asks for, goes too. A signature of several lines comes as a list of
-definitions without terms, and citations with roles that no longer exist.
+own, which its style asks for, goes too. A signature of several lines comes as a definition
+list without terms, and citations come with roles that no longer exist.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Serve the vendored files (MathJax) from the book itself.
 
-They do not stand under `_static`, every script of which Jupyter Book loads on every
-page, nor in `html_static_path` of `_config.yml`, which it searches the same way.
+They are neither under `_static`, whose every script Jupyter Book loads on every page, nor
+in `html_static_path` of `_config.yml`, which it searches the same way.
 """
 
 from __future__ import annotations

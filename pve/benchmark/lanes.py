@@ -1,8 +1,8 @@
 """The benchmark on an accelerator: many runs in one program against one run a core.
 
 Everything is measured in one run: the lanes, the engine ``local`` on the same machine's
-cores, the plain way on one core, and the device's own rate in a large product of float32
-numbers at full precision.
+cores, the plain way on one core, and the device's own rate in a large float32 matrix
+product at full precision.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def measure(
       trainings: which steps.
       lanes: runs in a program.
       repeats: turns, of which medians are taken.
-      policies: of the data, which all lanes share the numbers of.
+      policies: in the data, which are the same in all lanes.
     """
     peak = product_rate(4096 if jax.default_backend() != "cpu" else 512)
     for training in trainings:
@@ -71,7 +71,7 @@ def measure(
 
 
 def product_rate(size: int) -> float:
-    """Floating-point operations a second in a float32 product at full precision."""
+    """Floating-point operations per second in a float32 matrix product, full precision."""
     matrix = jnp.ones((size, size), jnp.float32)
     product = jax.jit(full_precision(jnp.matmul))
     seconds = _median(lambda: product(matrix, matrix), 10)
@@ -135,7 +135,7 @@ def _in_lanes(state: Any, problem: Problem, lanes: int) -> tuple[Any, Problem]:
 
 
 def _median(function: Callable[[], Any], repeats: int, *, all_cores: bool = False) -> float:
-    """Seconds of a compiled call, compilation apart."""
+    """The median seconds of a compiled call, compilation not counted."""
 
     def once(_: Any = None) -> None:
         jax.block_until_ready(function())

@@ -117,6 +117,17 @@ def train_plainly(
 ) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
     """Train one model in a Python loop.
 
+    Args:
+      env: reward, transition and discount.
+      policies: ``[N, S, A]``.
+      values: ``[N, S]``, the functions; at order ∞ the policies' values.
+      order: k = 1, 2, … or ∞.
+      rank: of the model; None for the full one.
+      steps: how many are timed.
+      batch: policies in a step.
+      learning_rate: of Adam.
+      warm_up: steps before these.
+
     Returns:
       Seconds after the first ``warm_up`` steps, and the model's reward and transition.
     """
@@ -173,7 +184,7 @@ def performance_by_value_iteration(
     Args:
       model: reward, transition and discount.
       env: likewise.
-      compiled: the loop over backups is compiled too, not only the backup.
+      compiled: whether the loop over backups is compiled, too, not only the backup.
     """
     iterate = _iterate_compiled if compiled else _iterate
     tables = [jnp.asarray(x, jnp.float32) for x in model]
@@ -224,7 +235,7 @@ def _iterate_compiled(backup: Callable[..., Array], *rest: Any) -> Array:
 
 
 def serve(connection: Connection, core: int) -> None:
-    """A process on one core that answers (function, arguments) with seconds or results."""
+    """A process on one core that answers a function and its arguments with the result."""
     os.sched_setaffinity(0, {core})
     threadpoolctl.threadpool_limits(1)  # more threads on one core would only wait
     while (request := connection.recv()) is not None:

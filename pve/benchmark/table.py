@@ -53,8 +53,8 @@ class Row(NamedTuple):
       work: what is done.
       ours: seconds a unit of work, the median.
       plain: likewise, the plain way.
-      ratio: how many times faster, the median of ratios taken in turns.
-      peak: the share of the machine's own matrix-product rate; NaN where not meant.
+      ratio: how many times faster, the median over turns.
+      peak: the share of the machine's own matrix-product rate; NaN where not measured.
     """
 
     work: str
@@ -76,8 +76,8 @@ class Training(NamedTuple):
         """Floating-point operations that a step cannot do without.
 
         At order 1 and ∞: the product p̃ v and the one for its gradient. At order k: k
-        products with P_π and k with its transpose, and k outer products. With factors:
-        two products of each factor forward, and two for each gradient's two operands.
+        products with P_π and k with its transpose, and k outer products. With factors: a
+        product with each forward, a gradient of each, and one passed back in between.
         """
         pairs = 2.0 * BATCH
         if self.rank is not None:
@@ -156,7 +156,7 @@ def _row(
 
 
 def peak_rate() -> float:
-    """Floating-point operations a second and core in a large float32 matrix product."""
+    """Floating-point operations per second and core in a large float32 matrix product."""
     size = 1024
     matrix = jnp.ones((size, size), jnp.float32)
     product = jax.jit(lambda x: x @ x)
@@ -271,8 +271,8 @@ def _by_newton(env: MDP, key: Any) -> MDP:
 def _whole_runs(env: MDP, everywhere: Any) -> Iterator[Row | str]:
     """One k = ∞ run a core from data to model, and the losses it ends at.
 
-    The loss is on 1,000 policies that none was trained on. Compilation is counted: it is
-    a user's wait.
+    The loss is on 1,000 policies that no run was trained on. Compilation is counted: a
+    user waits for it.
     """
     states, actions = env.num_states, env.num_actions
     policies = np.asarray(random_policies(stream(0, "bench"), 10_000, states, actions))
@@ -312,7 +312,7 @@ def run(repeats: int) -> Iterator[Row | str]:
       repeats: turns of both sides, of which medians are taken, ≥ 1.
 
     Yields:
-      The rows of the table, and at last a note on the whole runs.
+      The rows of the table, and finally a note on the whole runs.
     """
     env = four_rooms().mdp
     peak = peak_rate()
@@ -324,9 +324,16 @@ def run(repeats: int) -> Iterator[Row | str]:
 
 
 def print_table(repeats: int) -> None:
-    """Print the table as Markdown, with the machine named."""
+    """Print the table as Markdown, with the machine named.
+
+    Args:
+      repeats: turns of both sides, ≥ 1.
+
+    Raises:
+      ValueError: ``repeats`` is below 1.
+    """
     if repeats < 1:
-        raise ValueError(f"repeats is {repeats}; legal are the integers 1, 2, 3, …")
+        raise ValueError(f"repeats is {repeats}; expected an integer ≥ 1")
     machine = provenance.machine()
     print(f"{machine['processor']}, {machine['cores']} cores; ", end="")
     print(", ".join(f"{name} {version}" for name, version in provenance.versions().items()))

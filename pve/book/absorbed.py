@@ -65,7 +65,7 @@ def measured(models: Mapping[Key, MDP], env: MDP, asked: Fresh) -> xr.DataArray:
 
     Returns:
       Along ``loss_name``, ``rank``, ``run`` and ``measure``, see `MEASURES`. The
-      likelihood is above the best possible.
+      likelihood loss is given above its least possible value.
     """
     best = float(likelihood_loss(env, env))
     ranks = sorted({rank for _, rank, _ in models})
@@ -113,7 +113,7 @@ def plans_table(performance: xr.DataArray) -> str:
     return table(header, rows, align="l" + "r" * len(ranks))
 
 
-SETTLED = 0.1  # a loss that falls by less in the longest training has settled
+SETTLED = 0.1  # a loss that falls by less, from shortest to longest, has settled
 
 
 def study_facts(study: xr.Dataset) -> dict[str, Any]:
@@ -123,25 +123,20 @@ def study_facts(study: xr.Dataset) -> dict[str, Any]:
       study: as `pve.book.rivals.load` gives it.
 
     Returns:
-      Sizes; and of each blind loss up to which rank all its plans are worse than all plans
-      of the other losses at the longest training, up to which rank its loss fell by less
-      than `SETTLED` from the shortest training to the longest, and the worst of the
-      others' plans and the best of its own up to that rank.
+      Sizes; for each blind loss the rank up to which it fell by less than `SETTLED` from
+      the shortest training to the longest; and up to that rank, after the longest, the best
+      of its plans and the worst of the other losses'.
     """
     worth = study.performance.isel(length=-1)
     seeing = worth.drop_sel(loss_name=list(BLIND)).min(("loss_name", "run"))
     facts: dict[str, Any] = {
         "runs": study.sizes["run"],
-        "short": f"{study.length.values[0]:,}",
-        "long": f"{study.length.values[-1]:,}",
         "times": float(study.length[-1] / study.length[0]),
-        "minutes": study.attrs["seconds"] / 60,
     }
     for loss, name in zip(BLIND, ("ml", "random"), strict=True):
         plans = worth.sel(loss_name=loss).max("run")
         losses = study.loss.sel(loss_name=loss).median("run")
         fell = 1 - losses.isel(length=-1) / losses.isel(length=0)
-        facts[f"{name}-apart"] = _up_to(plans < seeing)
         facts[f"{name}-settled"] = _up_to(fell < SETTLED)
         below = study["rank"] <= facts[f"{name}-settled"]
         facts[f"{name}-best"] = float(plans.where(below).max())
@@ -167,7 +162,7 @@ def leak(model: MDP, env: MDP) -> float:
 
 
 def floor(env: MDP, weights: Array, rank: int, variance: float) -> float:
-    """The least loss of order 1 with independent functions of any model of a rank.
+    """A lower bound on the order-1 loss of any model of a rank, with independent functions.
 
     Args:
       env: the environment.
@@ -182,21 +177,8 @@ def floor(env: MDP, weights: Array, rank: int, variance: float) -> float:
     return float(env.discount**2 * variance * total)
 
 
-def enough(functions: Array, left: float = 1e-3) -> int:
-    """How many principal components leave at most a share of functions' variance.
-
-    Args:
-      functions: ``[N, S]``.
-      left: the share.
-    """
-    functions = np.asarray(functions, np.float64)
-    sigma = np.linalg.svd(functions - functions.mean(0), compute_uv=False)
-    rest = 1 - np.cumsum(sigma**2) / (sigma**2).sum()
-    return 1 + int((rest > left).sum())
-
-
 def absorbed(model: MDP, env: MDP, mean: Array) -> tuple[np.ndarray, np.ndarray]:
-    """The error of the reward that would be best, and the one that is there.
+    """The reward error that would be best, and the actual one.
 
     Args:
       model: the model.
@@ -211,21 +193,8 @@ def absorbed(model: MDP, env: MDP, mean: Array) -> tuple[np.ndarray, np.ndarray]
     return best, model.reward - env.reward
 
 
-def absorbed_share(best: Array, reward: Array, weights: Array) -> float:
-    """Which share of what a reward could take up it has taken up, in per cent.
-
-    Args:
-      best: ``[S, A]``, see `absorbed`.
-      reward: the same shape, the error that is there.
-      weights: the same shape.
-    """
-    best, reward, weights = (np.asarray(x, np.float64) for x in (best, reward, weights))
-    missed = (weights * (reward - best) ** 2).sum()
-    return 100 * float(1 - missed / (weights * best**2).sum())
-
-
 class Halves(NamedTuple):
-    """What plans are worth of a model and of its halves with other partners.
+    """What the plans of a model are worth, and of its halves with other partners.
 
     Attributes:
       whole: of the model.
@@ -296,10 +265,10 @@ def halves_table(found: Mapping[str, Halves]) -> str:
 
 
 def error_at_optimum(models: Sequence[MDP], env: MDP) -> float:
-    """How far models' action values at v* are off: root mean square, in the median.
+    """How far models' action values at v* are off: the RMS, in the median over models.
 
     Args:
-      models: some.
+      models: the models.
       env: the environment.
     """
     env = exact(env)

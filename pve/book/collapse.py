@@ -15,8 +15,8 @@ from pve.results.moments import model_at
 
 # Models are told apart by their policy set, run and training step.
 Key = tuple[str, int, int]
-FALLEN = 5.0  # a plan that is worth less by this than early in training has fallen
-# Claims this far above the optimum are far too high, and stray this much over the map.
+FALLEN = 5.0  # a plan worth less by more than this than early in training has fallen
+# Claims this far above the optimum are far too high; those varying this much, uneven.
 FAR, UNEVEN = 10.0, 3.0
 GOOD, BAD = 60.0, 70.0  # plans worth more than the first are good, less than the second bad
 Measured = Mapping[Key, Overrating]
@@ -125,22 +125,12 @@ def facts(
     told: dict[str, Any] = {}
     for mode in sorted({mode for mode, *_ in found}):
         runs = [key for key in seen if key[0] == mode]
-        first, last = ([found[*key, step] for key in runs] for step in (early, late))
-        told[f"claim-early-{mode}"] = _span(x.own.mean() for x in first)
-        told[f"claim-late-{mode}"] = _span(x.own.mean() for x in last)
-        told[f"uneven-early-{mode}"] = _span(x.excess.std() for x in first)
-        told[f"uneven-late-{mode}"] = _span(x.excess.std() for x in last)
-        told[f"lean-{mode}"] = float(np.median([x.lean for x in last]))
-        told[f"tempting-{mode}"] = 100 * float(np.median([x.tempting for x in last]))
         told[f"mixture-{mode}"] = float(np.median([seen[key].mixture for key in runs]))
         told[f"single-{mode}"] = float(np.median([seen[key].single for key in runs]))
-        pairs = [(x, predicted[key]) for x, key in zip(last, runs, strict=True)]
-        told[f"blind-{mode}"] = float(np.median([p[x.wrong].mean() for x, p in pairs]))
+        pairs = [(found[*key, late], predicted[key]) for key in runs]
         told[f"blind-fit-{mode}"] = float(
             np.median([np.corrcoef(x.error[x.wrong], p[x.wrong])[0, 1] for x, p in pairs])
         )
-        told[f"stays-early-{mode}"] = float(np.median([x.staying for x in first]))
-        told[f"stays-late-{mode}"] = float(np.median([x.staying for x in last]))
     fell = {
         run: found[mode, run, early].worth.mean() - found[mode, run, late].worth.mean()
         for mode, run in seen
@@ -149,8 +139,6 @@ def facts(
     ends = {run: found["stochastic", run, late] for run in fell}
     fallen = [run for run in ends if fell[run] > FALLEN]
     told["fallen-number"] = len(fallen)
-    for name, these in (("fallen", fallen), ("others", sorted({*ends} - {*fallen}))):
-        told[f"uneven-{name}"] = _span(ends[run].excess.std() for run in these)
     at_goal = [
         run for run in fallen if ends[run].visits.argmax() == ends[run].best.argmax()
     ]
@@ -160,15 +148,15 @@ def facts(
 
 
 def as_told(found: Measured) -> bool:
-    """Whether the models do what the page tells of them.
+    """Whether the models do what the page says of them.
 
     Args:
       found: of two training steps.
 
     Returns:
       True if early in training every model claims far too much and plans well; if at the
-      end deterministic policies leave modest claims alone; and if of the others those and
-      only those claim far too much, unevenly, whose plans are bad.
+      end deterministic policies leave only modest claims; and if, of the others, exactly
+      those with bad plans claim far too much, unevenly.
     """
     early = min(step for *_, step in found)
     for (mode, _, step), x in found.items():
@@ -183,9 +171,3 @@ def as_told(found: Measured) -> bool:
         if not fits:
             return False
     return True
-
-
-def _span(numbers: Any) -> str:
-    """The least and the largest of some numbers: ``90.5 to 112.1``."""
-    numbers = list(numbers)
-    return f"{min(numbers):.1f} to {max(numbers):.1f}" if numbers else "nothing"

@@ -1,4 +1,4 @@
-"""Commands as a shell runs them, but in the page's process, which has it all loaded."""
+"""Commands as a shell runs them, but in the page's process, which has loaded everything."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Shell:
         self.folder = folder
 
     def called(self, line: str) -> Outcome:
-        """Run one line, and keep to itself what it prints."""
+        """Run one line, and capture what it prints."""
         said, complaints = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(self.folder),
@@ -57,7 +57,7 @@ class Shell:
         return Outcome(said.getvalue(), complaints.getvalue(), status)
 
     def __call__(self, *lines: str) -> None:
-        """Run lines one after the other; a failure shows its last word and its status."""
+        """Run lines one after the other; a failure shows its last line and its status."""
         backend = plt.get_backend()
         for line in lines:
             said, complaints, status = self.called(line)
@@ -66,4 +66,4 @@ class Shell:
                 print(complaints.splitlines()[-1])
                 print(f"[exit status {status}]")
             print()
-        plt.switch_backend(backend)  # figures that are files take another
+        plt.switch_backend(backend)  # commands that write figures switch it

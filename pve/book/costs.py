@@ -1,4 +1,4 @@
-"""What the experiments cost: measured times of a step, estimated times, tables in words."""
+"""What the experiments cost: measured step times, estimated training times, tables."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Step:
     def compiled(cls, env: MDP, order: float, rank: int | None) -> Step:
         """Compile it.
 
-        What the numbers are does not matter for the time: zeros will do.
+        The time does not depend on the numbers: zeros will do.
 
         Args:
           env: the world.
@@ -107,7 +107,7 @@ class Times(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times as long as order ∞ the largest other order takes."""
+        """The largest finite order's time, as a multiple of order ∞'s."""
         largest = max(order for order in self.orders if order < math.inf)
         return float(self.orders[largest] / self.orders[math.inf])
 
@@ -126,7 +126,7 @@ class Times(NamedTuple):
 
         Args:
           experiment: ``"diameter"`` or ``"capacity"``.
-          config: its setting.
+          config: its settings.
         """
         tasks = find_experiment(experiment).tasks(config)
         total = sum(self.step(dict(task.coordinates)) for task in tasks)
@@ -174,7 +174,7 @@ def interpolated(seconds: Mapping[Any, float], place: float) -> float:
 
 
 def in_words(seconds: float) -> str:
-    """A time in the largest unit of which it holds one and a half, at least a second.
+    """A time, at least a second, in the largest unit that goes into it 1.5 times.
 
     >>> in_words(95), in_words(5400), in_words(0.2)
     ('1.6 minutes', '1.5 hours', '1 second')
@@ -231,7 +231,7 @@ def facts(times: Times, machine: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
       The machine; the disk that the paper's models take and the time of training in both
-      experiments, in words; how many times as long the largest order takes as order ∞.
+      experiments, in words; the largest finite order's time, as a multiple of order ∞'s.
     """
     paper = cost.total_cost("diameter", find_experiment("diameter").preset("paper"))
     return {

@@ -61,7 +61,7 @@ def value(gains: np.ndarray, onward: np.ndarray, policy: np.ndarray) -> np.ndarr
 
 
 def reached(onward: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Which states outcomes that do not end reach from the first ones, ``[S]``.
+    """The states reachable from the first ones by outcomes that do not end, ``[S]``.
 
     Args:
       onward: ``[S, A, S]``.

@@ -1,17 +1,20 @@
 """Let Sphinx find the book's own extensions and files, whoever starts it.
 
 Jupyter Book reads ``_config.yml`` and goes to the book; a ``conf.py`` that
-``jupyter-book config sphinx book`` has written knows neither where the extensions lie nor
-that the files it names stand beside the chapters. This extension comes first and says so.
+``jupyter-book config sphinx book`` has written knows neither where the extensions are nor
+that the files it names are beside the chapters. This extension comes first and says so;
+it also refuses Jupyter Book 2, another program that cannot build this book.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.errors import ExtensionError
 
 FOLDER = "_ext"  # of the book
 FILES = ("html_logo", "html_favicon")
@@ -33,7 +36,13 @@ def find_files(app: Sphinx, config: Config) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the extension."""
+    """Register the extension; raise an ``ExtensionError`` under Jupyter Book 2."""
+    version = metadata.version("jupyter-book")
+    if version.split(".")[0] != "1":
+        raise ExtensionError(
+            f"jupyter-book is {version}; expected 1, which alone builds this book: "
+            "pip install -r requirements.txt"
+        )
     folder = str(Path(app.srcdir) / FOLDER)
     if folder not in sys.path:
         sys.path.append(folder)

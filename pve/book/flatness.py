@@ -2,10 +2,10 @@ r"""What the page on the exact class says: how blind the loss is, and where trai
 
 Curvatures are given per unit of the functions' variance. The losses of different orders
 look at functions of different size, and the size of a value is in the unit of the reward; a
-ratio of plain curvatures would say more about that unit than about the losses. What the
-functions share with a constant is left out, as distributions of the next state do not see
-it. In this unit the mean curvature over directions is γ² for any functions, and each of
-them is for independent ones.
+ratio of plain curvatures would say more about that unit than about the losses. A constant
+part of a function is left out, as differences of distributions do not see it. In this unit
+the mean curvature over directions is γ² for any functions, and every curvature is γ² for
+independent ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pve.book.text import power_of_ten, table
+from pve.book.text import power_of_ten
 from pve.checks import Array
 from pve.equivalence import exact_class, newton
 from pve.equivalence.lazy import lazy_reach
@@ -33,8 +33,8 @@ def variance(values: Array) -> np.ndarray:
       values: ``[..., N, S]``.
 
     Returns:
-      ``[...]``: the sum over states of the variance of v(s) less the mean of v over the
-      states, divided by S − 1; 1/3 for independent U(−1, 1).
+      ``[...]``: the variance over functions of v(s) minus v's mean over states, summed over
+      the states and divided by S − 1; 1/3 for independent U(−1, 1).
     """
     values = np.asarray(values, np.float64)
     apart = values - values.mean(-1, keepdims=True)
@@ -81,7 +81,7 @@ def named_curvatures(values: Array, env: MDP, goal: int) -> dict[str, float]:
     Args:
       values: ``[S, A, N, S]``, see `exact_class.values_by_pair`.
       env: Four Rooms.
-      goal: its goal's number.
+      goal: the number of its goal state.
     """
     p, gamma = exact(env).transition, float(env.discount)
     moves = {
@@ -111,29 +111,20 @@ def tilt(directions: Array, env: MDP) -> np.ndarray:
     return np.degrees(np.arccos(np.minimum(cosine, 1)))
 
 
-def bowl_facts(values: Array, env: MDP) -> dict[str, Any]:
+def bowl_facts(values: Array, env: MDP) -> dict[str, float]:
     """What the prose says of the bowl's shape; medians over pairs.
 
     Args:
       values: ``[S, A, N, S]``, see `exact_class.values_by_pair`.
       env: the environment.
     """
-    gamma = float(env.discount)
-    found, stay = bowl(values, gamma), curvature_along(values, to_stay(env), gamma)
-    flattest = found.curvature[..., -1]
+    found = bowl(values, float(env.discount))
+    steepest, flattest = found.curvature[..., 0], found.curvature[..., -1]
     angle = tilt(found.directions, env)
-    cosine = np.cos(np.radians(angle))
-    flatter = (found.curvature < stay.reshape(flattest.shape)[..., None]).sum(-1)
     return {
-        "digits": float(np.median(np.log10(found.curvature[..., 0] / flattest))),
-        "stay": power_of_ten(float(np.median(stay))),
-        "stay-times": power_of_ten(float(np.median(stay / flattest.ravel()))),
-        "cosine": float(np.median(cosine)),
+        "digits": float(np.median(np.log10(steepest / flattest))),
         "angle": float(np.median(angle)),
         "angle-tail": float(np.quantile(angle, 0.9)),
-        "flatter": float(np.median(flatter)),
-        "directions": found.curvature.shape[-1],
-        "pairs": angle.size,
     }
 
 
@@ -189,7 +180,7 @@ class Laziness(NamedTuple):
 
 
 def laziness(apart: Array, env: MDP) -> Laziness:
-    """Hold deviations against the lazy direction.
+    """Compare deviations with the lazy direction.
 
     Args:
       apart: ``[N, S, A, S]``.
@@ -203,29 +194,26 @@ def laziness(apart: Array, env: MDP) -> Laziness:
 
 
 def training_facts(
-    before: Array, after: Array, directions: Array, env: MDP, far: Array
-) -> dict[str, Any]:
-    """What the prose says of where training at order ∞ ends; medians over pairs and runs.
+    after: Array, directions: Array, env: MDP, far: Array
+) -> dict[str, float]:
+    """Where training at order ∞ ends.
 
     Args:
-      before: ``[N, S, A, S]``, `deviations` before training.
-      after: the same after it.
+      after: ``[N, S, A, S]``, `deviations` after training.
       directions: ``[S, A, S − 1, S]``, the flattest last.
       env: the environment.
       far: ``[S]``, booleans: the states where there is next to no value.
+
+    Returns:
+      The cosine to staying ``far`` from values and ``near`` them, in the median over pairs
+      and runs, and the percentage of the squared deviation that is ``in-last``, along the
+      flattest direction.
     """
-    first, last = laziness(before, env), laziness(after, env)
-    start, end = (components(x, directions) ** 2 for x in (before, after))
-    half = len(end) // 2
+    cosine, end = laziness(after, env).cosine, components(after, directions) ** 2
     return {
-        "cos-before": float(np.median(first.cosine)),
-        "cos-after": float(np.median(last.cosine)),
-        "cos-far": float(np.median(last.cosine[:, far])),
-        "cos-near": float(np.median(last.cosine[:, ~np.asarray(far)])),
-        "share": float(np.median(last.share)),
-        "kept-steep": 100 * float(np.sqrt(end[:half].sum() / start[:half].sum())),
+        "far": float(np.median(cosine[:, far])),
+        "near": float(np.median(cosine[:, ~np.asarray(far)])),
         "in-last": 100 * float(end[-1] / end.sum()),
-        "in-last-before": 100 * float(start[-1] / start.sum()),
     }
 
 
@@ -233,7 +221,7 @@ def training_facts(
 
 
 class Course(NamedTuple):
-    """Where models were on a way.
+    """Where models were along a path.
 
     Attributes:
       distance: ``[K]``, of the transitions from the environment's.
@@ -257,12 +245,12 @@ def training_course(
     equations: newton.Equations,
     env: MDP,
 ) -> Course:
-    """The way of a stored run of order ∞.
+    """The course of a stored run of order ∞.
 
     Args:
       folder: the data folder.
       run: which run.
-      steps: at which steps of training, each one of the snapshots'.
+      steps: of training, each that of a snapshot.
       equations: what Newton's method solves.
       env: the environment.
     """
@@ -271,7 +259,7 @@ def training_course(
 
 
 def lazy_course(shares: Array, equations: newton.Equations, env: MDP) -> Course:
-    """The lazy models of some shares.
+    """The course of lazy models over some shares.
 
     Args:
       shares: ``[K]``, c.
@@ -291,18 +279,13 @@ def solving_facts(
       trained: the training from the first one's start.
       env: the environment.
     """
-    distances = np.array([path.distance(env) for path in paths])
-    first, final = paths[0], distances[:, -1]
+    distances, first = np.array([path.distance(env) for path in paths]), paths[0]
     one = int(np.argmin(np.abs(np.log(np.maximum(distances[0], 1e-300)))))
     same = int(np.argmin(np.abs(np.log(np.maximum(first.loss, 1e-300) / trained.loss[-1]))))
-    reward = max(np.abs(path.reward - exact(env).reward).max() for path in paths)
     return {
         "runs": len(paths),
-        "start": float(distances[:, 0].mean()),
-        "worst": power_of_ten(float(final.max())),
-        "reward": power_of_ten(float(reward)),
+        "worst": power_of_ten(float(distances[:, -1].max())),
         "one": power_of_ten(float(first.loss[one])),
-        "trained-distance": float(trained.distance[-1]),
         "trained-loss": power_of_ten(float(trained.loss[-1])),
         "same": float(distances[0, same]),
     }
@@ -366,27 +349,10 @@ def _lazily(env: MDP, pair: tuple[int, int, int], epsilons: np.ndarray) -> Any:
     return np.array([lazy_reach(env, s, a, epsilon) for epsilon in epsilons]) * left
 
 
-def reach_table(names: Sequence[tuple[str, str]], found: Sequence[Reach]) -> str:
-    """Reaches divided by the smallest ε, a table in Markdown.
-
-    Args:
-      names: the cell and what rises, for each reach.
-      found: as `reaches` gives them, all of the same sets of policies.
-    """
-    sets = list(found[0].outer)
-    rows = []
-    for (cell, what), one in zip(names, found, strict=True):
-        numbers = [one.outer[name][0] / one.epsilon[0] for name in sets]
-        inner = "" if one.inner is None else f"{one.inner[0] / one.epsilon[0]:.2f}"
-        rows.append([cell, what, *(f"{x:.2f}" for x in numbers), inner])
-    header = ["cell", "what rises", *sets, "lazy models, all policies"]
-    return table(header, rows, align="ll" + "r" * (len(sets) + 1))
-
-
 def rises(
     models: Iterable[MDP], env: MDP, values: Array, pair: tuple[int, int]
 ) -> np.ndarray:
-    """Where models are in the picture of reaches.
+    """Where models lie in the figure of reaches.
 
     Args:
       models: N models.

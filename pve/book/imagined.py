@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pve.book.text import table
+from pve.book.text import or_dash, table
 from pve.checks import Array
 from pve.mdp.bellman import bellman
 from pve.mdp.core import MDP, exact
@@ -23,9 +23,9 @@ def plan_facts(model: MDP, env: MDP) -> dict[str, Any]:
       env: the environment.
 
     Returns:
-      What the plan is worth, the optimum, in how many per cent of the states its action
-      is optimal; the median cost of an action that is not, and the median distance of a
-      state's best action from its worst.
+      The percentage of states in which the plan's action is optimal; the median cost of
+      an action that is not; and the median gap between a state's best action and its
+      worst.
     """
     env = exact(env)
     best, plan = policy_iteration(env)[0], policy_iteration(model)[1]
@@ -33,8 +33,6 @@ def plan_facts(model: MDP, env: MDP) -> dict[str, Any]:
     cost = best - (plan * of_actions).sum(-1)
     wrong = cost > 1e-9 * np.abs(of_actions).max()
     return {
-        "worth": float(policy_value(env, plan).mean()),
-        "optimum": float(best.mean()),
         "agree": 100 * float(optimal_action_share(model, env)),
         "cost": float(np.median(cost[wrong])) if wrong.any() else 0.0,
         "gap": float(np.median(np.ptp(of_actions, axis=-1))),
@@ -109,7 +107,8 @@ class Compared(NamedTuple):
       error: of the model's.
       before: of the untrained model's.
       residual: of the model, at the true values.
-      correlation: of the model's values with the true ones.
+      correlation: between the policies' mean values in the model and the true ones; NaN
+        of one policy.
       largest: absolute error of a value.
     """
 
@@ -122,7 +121,7 @@ class Compared(NamedTuple):
 
 
 def compared(model: MDP, untrained: MDP, env: MDP, policies: Array) -> Compared:
-    """Hold a model's values against the true ones.
+    """Compare a model's values with the true ones.
 
     Args:
       model: the model.
@@ -137,7 +136,9 @@ def compared(model: MDP, untrained: MDP, env: MDP, policies: Array) -> Compared:
         error=_rms(found - true),
         before=_rms(old - true),
         residual=_rms(left),
-        correlation=float(np.corrcoef(true.ravel(), found.ravel())[0, 1]),
+        correlation=float(np.corrcoef(true.mean(-1), found.mean(-1))[0, 1])
+        if len(true) > 1
+        else np.nan,
         largest=float(np.abs(found - true).max()),
     )
 
@@ -154,10 +155,11 @@ def compared_table(found: Mapping[str, Compared]) -> str:
     """
     header = [
         "policies", "size of the true values", "error of the model's values",
-        "of the untrained model's", "residual of the model", "correlation",
+        "of the untrained model's", "residual of the model",
+        "correlation between policies",
     ]  # fmt: skip
     rows = [
-        [name, *(f"{x:.2f}" for x in one[:4]), f"{one.correlation:.3f}"]
+        [name, *(f"{x:.2f}" for x in one[:4]), or_dash(one.correlation, 2)]
         for name, one in found.items()
     ]
     return table(header, rows, align="lrrrrr")

@@ -1,4 +1,4 @@
-"""Pictures that are played with: numbers that a script in the page draws and moves.
+"""Pictures to play with: numbers that a script in the page draws and moves.
 
 The numbers a picture starts from are computed here and stand in the page; the script of
 the picture's name, ``book/_static/live-NAME.js``, computes the rest from them while a
@@ -25,7 +25,7 @@ class Live:
 
     Args:
       name: of its script.
-      numbers: what the script is given; JSON can say it.
+      numbers: what the script is given; must be serialisable as JSON.
       still: the picture as it is at first; it is closed.
       alt: describes the still picture in words.
     """

@@ -1,29 +1,18 @@
-"""What the book's first page says: one model's plan, and what the paper found."""
+"""What the book's first page says of one model and its plan."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import xarray as xr
+
 from pve.book.models import impossible_moves
+from pve.book.spreads import column
 from pve.experiments import capacity, diameter
 from pve.mdp.core import MDP
 from pve.mdp.planning import performance, policy_iteration
 
 GOOD = 0.8  # a plan worth more than this share of the best is a good one
-RANK = 20  # of the published plans that the page quotes
-
-
-def published() -> dict[str, str]:
-    """The published numbers that the page quotes, with their errors, by name."""
-    found = {}
-    for order, name in ((1, "1"), (math.inf, "inf")):
-        mean, error = diameter.PUBLISHED[order]
-        found[f"diameter-{name}"] = f"{mean:.2f} ± {error:.2f}"
-    for mode in ("deterministic", "stochastic"):
-        mean, error = capacity.PUBLISHED[mode][RANK]
-        found[f"plan-{mode}"] = f"{mean:g} ± {error:g}"
-    return found
 
 
 def verdict(covered: float) -> str:
@@ -51,7 +40,32 @@ def facts(model: MDP, env: MDP) -> dict[str, Any]:
       env: the world.
     """
     best = policy_iteration(env)[0].mean()
-    return published() | {
+    return {
         "verdict": verdict(float(performance(model, env) / best)),
         "leaps": impossible_moves(model, env),
     }
+
+
+def coverage(wide: xr.Dataset, plan: xr.Dataset) -> str:
+    """How much of both experiments has been computed at the published size, in words.
+
+    Args:
+      wide: of the diameter experiment.
+      plan: of the capacity experiment.
+    """
+    parts = []
+    for results, along, of in (
+        (wide, "order", diameter.preset("paper")),
+        (plan, "rank", capacity.preset("paper")),
+    ):
+        finished = results.performance.isel(step=-1).notnull()
+        others = [name for name in finished.dims if name not in (along, "run")]
+        runs = finished.all(others).sum("run")
+        counts = [int(x) for x in runs]
+        counts = counts if len(set(counts)) > 1 else counts[:1]
+        values = " and ".join(map(column, results[along].values))
+        parts.append(
+            f"{along}s {values} of {len(getattr(of, f'{along}s'))}, with "
+            f"{' and '.join(map(str, counts))} of {of.runs} runs"
+        )
+    return "; ".join(parts)

@@ -1,7 +1,7 @@
 """A world of the reader's own, for the chapter that brings worlds to the library.
 
 The chapter's parameters ``env`` and ``discount`` name it, as the command line's options
-do; what the chapter asks of its own worlds is then asked of this one alone.
+do; the chapter then puts its questions to this world alone, not to its own.
 """
 
 from __future__ import annotations
@@ -83,17 +83,17 @@ def read(env: str | None, discount: float | None) -> OwnWorld | None:
     Args:
       env: ``map:FILE``, ``npz:FILE``, ``gymnasium:NAME`` or ``four-rooms``, with options
         after a question mark; None for the book's worlds.
-      discount: its discount; None leaves that of the name or the file.
+      discount: its discount; None keeps that of the name or the file.
 
     Raises:
       ValueError: the name, the file, the discount or the world's size is not legal.
-      TypeError: the name is no text.
+      TypeError: the name is not a string.
     """
     if env is None:
         if discount is not None:
             raise ValueError(
-                f"discount is {discount!r} without env; legal is that of a world of your "
-                "own, env"
+                f"discount is {discount!r} and env is None; expected a world of your "
+                "own as env"
             )
         return None
     place = find_place(env, discount)
@@ -101,8 +101,8 @@ def read(env: str | None, discount: float | None) -> OwnWorld | None:
     if mdp.transition.size > LARGEST:
         raise ValueError(
             f"environment {place.name!r} has {mdp.num_states} states and {mdp.num_actions} "
-            f"actions: a model is {mdp.transition.size:,} numbers; legal in this chapter "
-            f"are {LARGEST:,}, as many models are trained"
+            f"actions: a model is {mdp.transition.size:,} numbers; expected at most "
+            f"{LARGEST:,}, as this chapter trains many models"
         )
     return OwnWorld(**{f.name: getattr(place, f.name) for f in dataclasses.fields(place)})
 
@@ -190,9 +190,9 @@ def assessment_rows(
     Args:
       world: its name.
       mdp: the world.
-      goals: its goals, states.
+      goals: its goal states.
       plans: plans by what they are called; of several the medians are shown.
-      score: the normalised performance of a plan in the world of a name.
+      score: gives the normalised performance of a plan in the world of a name.
     """
     rows = []
     for called, several in plans.items():
@@ -228,7 +228,7 @@ def answers(
       plans: their normalised performances; NaN where all policies are worth the same.
       taught: those of models trained on improvement paths.
       loss_left: the loss at the end, as a share of that at the first step.
-      crude_kept: as ``kept``, with rewards as they come.
+      crude_kept: as ``kept``, with unscaled rewards.
       crude_plan: their median performance.
       rank: the smallest rank that plans within 0.05 of the full model, if any does.
     """

@@ -2,8 +2,8 @@
 
 The book keeps its results in a folder named by the hash of the numerical code, so that
 changed code never meets old results and unchanged code never trains twice. It lies in
-``results`` in the repository, out of the reach of what cleans the book, or in the folder
-that the environment variable ``PVE_RESULTS`` names; a relative name is one in the
+``results`` in the repository, out of reach of what cleans the book, or in the folder that
+the environment variable ``PVE_RESULTS`` names; a relative name is taken from the
 repository.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from matplotlib.figure import Figure
 
 from pve import threads
 from pve.checks import check_preset, check_seed
@@ -23,6 +24,7 @@ from pve.defaults import check_devices, flags, settle_jax
 from pve.engines import dispatch
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.figures import style
+from pve.figures.themes import for_both_themes
 from pve.results import load, summary
 from pve.runs import provenance, store
 from pve.runs.folders import numerical_code
@@ -35,7 +37,7 @@ _NOT_INSTALLED = (
     "the book's data are not part of an installed package (a clone of the repository has "
     "them)"
 )
-# How the cell begins that papermill writes, and the names that its own options give.
+# How the cell that papermill writes begins, and how the names it sets itself begin.
 _INJECTED, _OF_PAPERMILL = "# Parameters\n", "PAPERMILL_"
 
 
@@ -44,7 +46,7 @@ def begin(namespace: dict[str, Any], *more: str) -> tuple[int, str]:
 
     Papermill accepts any parameter's name, mistyped ones too; so this is called right
     after the parameters' cell. Whatever else the notebook, a tool or the reader has
-    defined meanwhile is theirs.
+    defined meanwhile is left alone.
 
     Args:
       namespace: the notebook's ``globals()``.
@@ -56,13 +58,13 @@ def begin(namespace: dict[str, Any], *more: str) -> tuple[int, str]:
 
     Raises:
       ValueError: a parameter is unknown or out of range; the legal ones are listed.
-      TypeError: the seed is no integer.
+      TypeError: the seed is not an integer.
     """
     legal = ("seed", "preset", *more)
     for name in _injected(namespace):
         if name not in legal:
             known = ", ".join(map(repr, legal))
-            raise ValueError(f"parameter {name!r} is unknown; legal are {known}")
+            raise ValueError(f"parameter {name!r} is unknown; expected one of {known}")
     check_devices()
     settle_jax()
     threads.settle_threads()
@@ -92,6 +94,7 @@ def _draw_in_the_page() -> None:
     """Have a notebook show its figures, as vectors, whatever MPLBACKEND says."""
     try:
         from IPython.core.getipython import get_ipython
+        from IPython.core.pylabtools import print_figure
         from matplotlib_inline.backend_inline import set_matplotlib_formats
     except ImportError:  # a plain Python: there is no page to draw in
         return
@@ -99,6 +102,13 @@ def _draw_in_the_page() -> None:
     if shell is not None and hasattr(shell, "kernel"):
         shell.enable_matplotlib("inline")
         set_matplotlib_formats("svg")
+
+        def drawing(figure: Figure) -> str | None:
+            found = print_figure(figure, "svg", metadata={"Date": None})
+            return found and for_both_themes(found)  # None for a figure without axes
+
+        formatters: Any = shell.display_formatter.formatters  # type: ignore[union-attr]
+        formatters["image/svg+xml"].for_type(Figure, drawing)
 
 
 def data_folder(seed: int, preset: str) -> Path:
@@ -121,12 +131,12 @@ def _results() -> Path:
         return REPOSITORY / folder
     if not named:
         raise ValueError(
-            f"PVE_RESULTS names no folder, and {_NOT_INSTALLED}; legal is a folder's name"
+            f"PVE_RESULTS names no folder, and {_NOT_INSTALLED}; expected a folder's name"
         )
     if not folder.is_absolute():
         raise ValueError(
             f"PVE_RESULTS is {named!r}, which is relative to the repository, and "
-            f"{_NOT_INSTALLED}; legal is a name that begins with /"
+            f"{_NOT_INSTALLED}; expected a name that begins with /"
         )
     return folder
 
@@ -135,7 +145,7 @@ def experiment(name: str, seed: int, preset: str) -> xr.Dataset:
     """The results of an experiment, computed if they are not there yet.
 
     Args:
-      name: ``"diameter"`` or ``"capacity"``.
+      name: of the experiment.
       seed: the seed.
       preset: the preset.
 
@@ -168,7 +178,7 @@ def shipped(name: str, folder: str = "standard") -> xr.Dataset:
     """Larger results of an experiment than a build computes, shipped with the book.
 
     Args:
-      name: ``"diameter"`` or ``"capacity"``.
+      name: of the experiment.
       folder: which results, a folder of ``book/data``.
 
     Returns:
@@ -196,5 +206,5 @@ def shipped_file(name: str) -> Path:
     path = SHIPPED / name
     if not path.exists():
         names = ", ".join(sorted(each.name for each in SHIPPED.iterdir()))
-        raise FileNotFoundError(f"{name!r} is not shipped; legal are {names}")
+        raise FileNotFoundError(f"{name!r} is not shipped; expected one of {names}")
     return path

@@ -1,6 +1,7 @@
 """The live pictures of the chapters: the numbers they start from, and how they stand still.
 
-Each is a function that asks the library for the numbers and gives a `pve.book.live.Live`.
+Each is a function that asks the library for the numbers and returns a
+`pve.book.live.Live`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pve.mdp.core import MDP
 from pve.mdp.planning import policy_value
 from pve.worlds.gridworld import GridWorld
 
-# Of the policies, in the order in which they come; as in book/_static/custom.css.
+# The policies' colours, in their order; as in book/_static/custom.css.
 INKS = ("#0072b2", "#b84a00", "#00795a", "#8f4a8c")
 
 
@@ -43,18 +44,18 @@ def simplex_picture(
         state.
       state: the state s of the pair.
       action: the action a of the pair.
-      shown: how many of the policies are asked at first.
+      shown: how many of the policies count at first.
       epsilon: the residual allowed at first.
       most: the largest ε of the slider.
 
     Raises:
-      ValueError: the world has not three states, or a policy takes another action, or
-        there are too many.
+      ValueError: the world does not have three states, a policy takes another action, or
+        there are too many policies.
     """
     policies = np.asarray(policies, np.float64)
     if world.num_states != 3 or len(policies) > len(INKS):
         raise ValueError(
-            f"there are {world.num_states} states and {len(policies)} policies; legal are "
+            f"there are {world.num_states} states and {len(policies)} policies; expected "
             f"3 and at most {len(INKS)}"
         )
     if (policies[:, state, action] != 1).any():

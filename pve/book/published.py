@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from pve.book.text import table
+from pve.book.text import or_dash, table
+from pve.equivalence.distances import GROUP_OF_RUNS
 from pve.experiments import capacity, diameter
-from pve.results.endings import final_losses
+from pve.results.endings import final_losses, group_diameters
 
 
 def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
@@ -21,7 +22,9 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
 
     Returns:
       Of each policy set the published mean and error and ours as texts, how many joint
-      standard errors lie between them, and the median after the first evaluation; of the
+      standard errors lie between them, and after the first evaluation the worst
+      plan and whether all stochastic ones are worse than the others; how many
+      standard errors of ours lie between the two sets; of the
       stochastic run that ends worst its plan's value then and at the end, and by what
       factor its loss fell meanwhile; and between what values the plan of the least steady
       deterministic run moves in the second half.
@@ -32,17 +35,20 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "rank": rank,
         "finished": values.sizes["run"],
-        "first-step": f"{steps[1]:,}",
-        "optimum": results.attrs["optimal_performance"],
         "gap": _mean(last, "deterministic") - _mean(last, "stochastic"),
     }
     for mode in ("deterministic", "stochastic"):
         mean, error = capacity.PUBLISHED[mode].get(rank, (np.nan, np.nan))
-        own = float(last.sel(mode=mode).std("run", ddof=1)) / np.sqrt(last.sizes["run"])
+        own = _error(last, mode)
         facts[f"published-{mode}"] = "—" if np.isnan(mean) else f"{mean:g} ± {error:g}"
         facts[f"own-{mode}"] = f"{_mean(last, mode):.1f} ± {own:.1f}"
         facts[f"apart-{mode}"] = abs(_mean(last, mode) - mean) / np.hypot(own, error)
-        facts[f"early-{mode}"] = float(first.sel(mode=mode).median())
+    facts["early-worst"] = float(first.min())
+    facts["early-worse"] = bool(
+        first.sel(mode="stochastic").max() < first.sel(mode="deterministic").min()
+    )
+    error = np.hypot(_error(last, "deterministic"), _error(last, "stochastic"))
+    facts["contrast"] = facts["gap"] / float(error)
     worst = last.sel(mode="stochastic").idxmin("run").item()
     run = {"mode": "stochastic", "run": worst}
     losses = results.loss.sel(rank=rank, **run)
@@ -52,8 +58,7 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
     facts["worst-loss"] = _loss_at(losses, steps[1]) / _loss_at(losses, steps[-1])
     second = values.sel(mode="deterministic", step=steps[steps >= steps[-1] / 2])
     swing = second.max("step") - second.min("step")
-    facts["swing-run"] = int(swing.idxmax("run"))
-    widest = second.sel(run=facts["swing-run"])
+    widest = second.sel(run=swing.idxmax("run").item())
     facts["swing-low"], facts["swing-high"] = float(widest.min()), float(widest.max())
     return facts
 
@@ -64,23 +69,24 @@ def plans_table(results: xr.Dataset) -> str:
     Args:
       results: see `plans`.
     """
-    first = f"{int(results.step[1]):,}"
+    early = f"{int(results.step[1]):,}"
     header = [
         "rank", "policies", "published", "ours, at the end", "joint standard errors apart",
-        f"our median after {first} steps", "every run at the end",
+        f"ours, after {early} steps", "every run at the end",
     ]  # fmt: skip
     rows = []
     for rank in results["rank"].values:
         said = plans(results, rank)
-        last = results.performance.sel(rank=rank).dropna("run").isel(step=-1)
+        values = results.performance.sel(rank=rank).dropna("run")
+        first, last = values.isel(step=1), values.isel(step=-1)
         rows += [
             [
                 rank,
                 mode,
                 said[f"published-{mode}"],
                 said[f"own-{mode}"],
-                _or_dash(said[f"apart-{mode}"]),
-                f"{said[f'early-{mode}']:.1f}",
+                or_dash(said[f"apart-{mode}"]),
+                f"{_mean(first, mode):.1f} ± {_error(first, mode):.1f}",
                 ", ".join(f"{float(value):.1f}" for value in last.sel(mode=mode)),
             ]
             for mode in ("deterministic", "stochastic")
@@ -88,12 +94,14 @@ def plans_table(results: xr.Dataset) -> str:
     return table(header, rows, align="rlrrrrr")
 
 
-def _or_dash(number: float) -> str:
-    return "—" if np.isnan(number) else f"{number:.1f}"
-
-
 def _mean(values: xr.DataArray, mode: str) -> float:
     return float(values.sel(mode=mode).mean())
+
+
+def _error(values: xr.DataArray, mode: str) -> float:
+    """The standard error of the mean over runs."""
+    of_mode = values.sel(mode=mode)
+    return float(of_mode.std("run", ddof=1) / np.sqrt(of_mode.sizes["run"]))
 
 
 def _loss_at(losses: xr.DataArray, step: int) -> float:
@@ -102,52 +110,54 @@ def _loss_at(losses: xr.DataArray, step: int) -> float:
 
 
 def diameters(results: xr.Dataset, early: int) -> str:
-    """The published diameters beside our spreads, a table in Markdown.
+    """The published diameters beside ours and our spreads, a table in Markdown.
 
     Args:
       results: of the diameter experiment, of some orders.
       early: a step at which a shorter training would end.
 
     Returns:
-      A row for each published order; where it has not been computed, it says so.
+      A row for each published order; where it has not been computed yet, it says so.
     """
     header = [
-        "order", "published diameter", "our spread at the start",
+        "order", "published diameter", "ours", "our spread at the start",
         f"after {early:,} steps", f"after {results.step.values[-1]:,}",
     ]  # fmt: skip
+    ours = group_diameters(results)
     rows = []
     for order, (mean, error) in diameter.PUBLISHED.items():
         label = "∞" if order == np.inf else f"{order}"
-        told = ["not computed yet", "", ""]
+        told = ["not yet", "", "", ""]
         if order in results.order:
             spread = results.spread.sel(order=order)
-            at = (spread[0], spread.sel(step=early), spread[-1])
-            told = [f"{float(value):.2f}" for value in at]
+            at = (
+                ours["mean"].sel(order=order),
+                spread[0],
+                spread.sel(step=early),
+                spread[-1],
+            )
+            told = [or_dash(float(value), 2) for value in at]
+            if (own := float(ours["error"].sel(order=order))) >= 0:
+                told[0] += f" ± {own:.2f}"
         rows.append([label, f"{mean:.2f} ± {error:.2f}", *told])
-    return table(header, rows, align="rrrrr")
+    return table(header, rows, align="rrrrrr")
 
 
-def spread_facts(results: xr.Dataset, order: float, early: int) -> dict[str, Any]:
-    """What the page on diameters says of one order at the published size.
+def apart(results: xr.Dataset, order: float) -> float:
+    """How many standard errors lie between our diameter and the published one.
+
+    A published error is that of a mean over groups of 20 runs; where ours is one group, its
+    own error is what that of the mean says of one.
 
     Args:
-      results: of the diameter experiment.
-      order: which.
-      early: a step at which a shorter training would end.
-
-    Returns:
-      The spread at the start, early, at half the training and at the end, and the median
-      plan in per cent of the way from the uniform policy to the optimal one.
+      results: of the diameter experiment at the published size.
+      order: with at least one group of finished runs.
     """
-    spread = results.spread.sel(order=order)
-    plans = results.normalised_performance.sel(order=order)
-    return {
-        "start": float(spread[0]),
-        "early": float(spread.sel(step=early)),
-        "half": float(spread.sel(step=spread.step.values[-1] // 2)),
-        "end": float(spread[-1]),
-        "plans": 100 * float(plans.isel(step=-1).median("run")),
-    }
+    ours = group_diameters(results).sel(order=order)
+    mean, error = diameter.PUBLISHED[order]
+    groups = diameter.preset("paper").runs // GROUP_OF_RUNS
+    own = float(ours["error"].fillna(error * np.sqrt(groups)))
+    return abs(float(ours["mean"]) - mean) / float(np.hypot(error, own))
 
 
 def verdicts(
@@ -254,6 +264,6 @@ def _rank_helps(results: xr.Dataset) -> str:
     if not {20, 70} <= set(final["rank"].values.tolist()):
         return UNKNOWN
     low, high = (float(final.sel(rank=r)) for r in (20, 70))
-    return _verdict(
-        high > low + (1 - NEAR), f"the median plan covers {low:.0%} at 20, {high:.0%} at 70"
-    )
+    told = f"the median plan covers {low:.0%} at 20, {high:.0%} at 70"
+    helps = high > low + (1 - NEAR)
+    return _verdict(helps, told if helps or high < low else f"{told}, hardly more")

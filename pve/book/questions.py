@@ -1,4 +1,4 @@
-"""The same questions to several worlds: spread, plans, and how little rank is enough."""
+"""The same questions put to several worlds: spread, plans, and how low a rank suffices."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SIZES = {
 LARGE = 10**6
 RANKS = {"smoke": (1,), "quick": (1, 4)}
 MORE_RANKS = (1, 2, 3, 5, 8, 12)
-NEAR = 0.05  # of the full model's performance, which a low rank is to come near
-SHARE = 20  # the last one of so many parts of a training is its end
+NEAR = 0.05  # how near a low rank is to come to the full model's performance
+SHARE = 20  # the last of this many parts of a training counts as its end
 
 
 def is_large(mdp: MDP) -> bool:
@@ -36,12 +36,12 @@ def is_large(mdp: MDP) -> bool:
 
 
 def amount(preset: str, mdp: MDP) -> tuple[int, int]:
-    """How many models are trained of a world, and for how many steps."""
+    """How many models are trained for a world, and for how many steps."""
     return SIZES[preset][is_large(mdp)]
 
 
 def ranks(preset: str, worlds: Mapping[str, MDP]) -> list[int]:
-    """The ranks that are tried, none larger than a world.
+    """The ranks that are tried, none larger than the smallest world.
 
     Args:
       preset: of the page.
@@ -126,26 +126,15 @@ def facts(ended: Mapping[str, Ended]) -> dict[str, Any]:
       ended: by world.
 
     Returns:
-      Which world keeps least and most of its spread and how much, in per cent; whose plans
-      are worst and best and how good; whose training has got least far and what it has
-      left of its loss, in per cent; in how many steps to a larger rank the loss falls, of
-      how many; and for how many worlds rank 1 is enough, of how many.
+      Whose plans are worst and how good they are; whose training has got least far and how
+      much of its loss is left, in per cent; in how many steps to a larger rank the loss
+      falls, of how many; and for how many worlds, of how many, rank 1 is enough.
     """
-
-    def ends(key: str) -> tuple[str, str]:
-        by = {name: getattr(x, key) for name, x in ended.items()}
-        return min(by, key=by.__getitem__), max(by, key=by.__getitem__)
-
-    (least, largest), (worst, finest), (_, slow) = map(ends, ("kept", "middle", "left"))
+    worst = min(ended, key=lambda name: ended[name].middle)
+    slow = max(ended, key=lambda name: ended[name].left)
     return {
-        "least": least,
-        "largest": largest,
-        "kept-least": 100 * ended[least].kept,
-        "kept-largest": 100 * ended[largest].kept,
         "worst": worst,
-        "finest": finest,
         "plans-worst": ended[worst].middle,
-        "plans-finest": ended[finest].middle,
         "slow": slow,
         "slow-left": 100 * ended[slow].left,
         "falls": sum(x.falls for x in ended.values()),
@@ -163,44 +152,6 @@ def hardest(ended: Mapping[str, Ended], among: Sequence[str]) -> str:
       among: the worlds to choose from; if there are none, all.
     """
     return min(among or ended, key=lambda name: ended[name].middle)
-
-
-def unit_facts(plain: Ended, scaled: Ended, unit: float) -> dict[str, float]:
-    """What the prose says of rewards as they come beside those in units of the values.
-
-    Args:
-      plain: trained on the rewards as they come, at full rank.
-      scaled: trained in units.
-      unit: c, by which rewards were multiplied.
-    """
-    return {
-        "crude-kept": plain.kept,
-        "scaled-kept": scaled.kept,
-        "crude-loss": unit**2 * plain.last() / scaled.last(),
-        "crude-plans": plain.middle,
-        "scaled-plans": scaled.middle,
-    }
-
-
-def taught_facts(
-    hard: Ended, taught: np.ndarray, along: np.ndarray, random: np.ndarray
-) -> dict[str, float]:
-    """What the prose says of models trained on improvement paths.
-
-    Args:
-      hard: the world, trained on random policies.
-      taught: ``[N]``, performances of the models trained on improvement paths.
-      along: ``[B, S]``, values of the policies on the paths.
-      random: ``[C, S]``, of the random policies.
-    """
-    return {
-        "hard-plans": hard.middle,
-        "taught": float(np.median(taught)),
-        "taught-low": float(taught.min()),
-        "taught-high": float(taught.max()),
-        "path-values": float(along.mean()),
-        "random-values": float(random.mean()),
-    }
 
 
 def source(preset: str, seed: int, asked: Mapping[str, MDP], of: str) -> str:
@@ -249,7 +200,7 @@ def answers(one: Ended, plain: Ended, taught: np.ndarray) -> str:
 
     Args:
       one: where its trainings ended.
-      plain: likewise, with rewards as they come.
+      plain: likewise, with unscaled rewards.
       taught: performances of models trained on improvement paths.
     """
     return own_world.answers(

@@ -27,7 +27,7 @@ from pve.mdp.planning import (
 )
 from pve.mdp.returns import Law, plan_for_cvar, return_law
 
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+BLUE, ORANGE = "#0072B2", "#D55E00"
 SHORE, STORM, USUAL, CALM, BRIDGE = range(5)
 STATES = ("shore", "storm", "usual", "calm", "bridge")
 ACTIONS = ("bridge", "ferry")
@@ -68,7 +68,7 @@ def crossing(*, certain: bool = False, again: bool = True, toll: float = 0.2) ->
 
     Args:
       certain: whether the ferry always meets the usual day: the model, not the world.
-      again: whether one is back on the shore after each crossing; else all ends there.
+      again: whether each crossing ends back on the shore; else everything ends after it.
       toll: of the bridge.
 
     Returns:
@@ -478,7 +478,7 @@ def demands_table(found: Mapping[str, list[float]], models: Mapping[str, MDP]) -
 
 
 def draw_map() -> Figure:
-    """Draw which demand implies which, and the models that close the way back."""
+    """Draw which demand implies which, and the models that refute the converses."""
     fig, ax = style.new_figure(figsize=(6.8, 4.4))
     for (one, other), model in ARROWS.items():
         start, end = (np.array(NODES[name][:2]) for name in (one, other))

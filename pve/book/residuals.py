@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def chains(model: MDP, policies: Array) -> np.ndarray:
 def differences(
     env: MDP, model: MDP, policies: Array, starts: Array, order: int
 ) -> np.ndarray:
-    """δ_k of functions for all orders k up to one.
+    """δ_k of functions, for all orders k up to ``order``.
 
     Args:
       env: the environment.
@@ -75,7 +75,7 @@ class Bracket(NamedTuple):
 
 
 def bracket(model: MDP, policies: Array, values: Array) -> Bracket:
-    """How many times as large as its residual the error of a value is.
+    """The error of each value as a multiple of its residual, between its bounds.
 
     Args:
       model: the model.
@@ -103,16 +103,10 @@ def _error_and_residual(
     return policy_value(model, policies) - values, imagined - values
 
 
-def largest_ratio(model: MDP, policies: Array, values: Array) -> np.ndarray:
-    """‖e‖∞ / ‖ρ₁‖∞ of each policy, ``[B]``; see `bracket` for the arguments."""
-    error, residual = _error_and_residual(model, policies, values)
-    return np.asarray(np.abs(error).max(-1) / np.abs(residual).max(-1))
-
-
 def random_bound(
     env: MDP, model: MDP, policies: Array, values: Array, order: int
 ) -> np.ndarray:
-    """The bound of ‖e‖∞ by the loss of an order with functions U(−1, 1), ``[B]``.
+    """The bound on ‖e‖∞ by the order-k loss with functions U(−1, 1), ``[B]``.
 
     Args:
       env: the environment.
@@ -129,7 +123,7 @@ def random_bound(
 
 
 class Measured(NamedTuple):
-    """A group of models on the policies that all pages ask.
+    """A group of models on the policies that all pages use.
 
     Attributes:
       proper: ``[M, N]``, ℓ_∞ by model and policy.
@@ -148,7 +142,7 @@ def measured(models: Sequence[MDP], asked: yardstick.Yardstick, few: int) -> Mea
     Args:
       models: the models.
       asked: the policies.
-      few: how many of them the brackets are of.
+      few: how many of them get brackets.
     """
     policies, values = asked.policies[:few], asked.values[:few]
     return Measured(
@@ -163,7 +157,7 @@ def errors_table(found: Mapping[str, Measured]) -> str:
 
     Args:
       found: by name of the group. A loss is the mean over policies, in the median over
-        models, as everywhere in the book.
+        models, as everywhere in the book; the median policy is one over both.
     """
     header = [
         "models", "$\\ell_\\infty$", "$\\ell_{\\text V}$",
@@ -193,7 +187,7 @@ ORDERS = (1, 30, 300)  # of the losses in the table of bounds
 
 def bounds_table(
     env: MDP, models: Mapping[str, MDP], policies: Array, values: Array
-) -> tuple[str, int]:
+) -> str:
     """Errors of values beside all bounds, a table in Markdown.
 
     Args:
@@ -203,8 +197,7 @@ def bounds_table(
       values: ``[B, S]``, of the policies.
 
     Returns:
-      The table, medians over policies; and for how many models the residual's bound is
-      the smallest.
+      Medians over policies.
 
     Raises:
       ArithmeticError: an error is larger than a bound.
@@ -213,7 +206,7 @@ def bounds_table(
         "trained at", "largest error of a value",
         *(f"bound by $\\ell_{{{k}}}$" for k in ORDERS), "by the residual $\\rho_1$",
     ]  # fmt: skip
-    rows, best = [], 0
+    rows = []
     for name, model in models.items():
         error, residual = _error_and_residual(model, policies, values)
         largest = np.abs(error).max(-1)
@@ -222,13 +215,12 @@ def bounds_table(
         if any((largest > bound * (1 + 1e-6) + 1e-9).any() for bound in bounds):
             raise ArithmeticError(f"a value of {name} errs more than a bound allows")
         medians = [float(np.median(x)) for x in (largest, *bounds)]
-        best += medians[-1] < min(medians[1:-1])
         rows.append([name, *(digits(x) for x in medians)])
-    return table(header, rows, align="l" + "r" * 5), int(best)
+    return table(header, rows, align="l" + "r" * 5)
 
 
 class Course(NamedTuple):
-    """A run of the diameter experiment on its way.
+    """A run of the diameter experiment, step by step.
 
     Attributes:
       step: ``[K]``.
@@ -258,17 +250,3 @@ def course(
         losses = yardstick.proper_loss(model, asked), yardstick.value_error(model, asked)
         rows.append((int(step), *(float(x.mean()) for x in losses)))
     return Course(*np.array(rows).T)
-
-
-def course_facts(found: Course) -> dict[str, Any]:
-    """What the prose says of a training.
-
-    Args:
-      found: of one run.
-    """
-    return {
-        "proper-fell": digits(float(found.proper[0] / found.proper[-1]), 2),
-        "value-end": digits(float(found.value[-1] / found.value[0]), 2),
-        "ratio-start": float(found.value[0] / found.proper[0]),
-        "ratio-end": digits(float(found.value[-1] / found.proper[-1]), 2),
-    }

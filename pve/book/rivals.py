@@ -1,12 +1,12 @@
 r"""Models of limited rank under four losses: who plans, and after how much training.
 
-A run of the capacity experiment is taken as it is, its policies, its first parameters and
-its optimiser, and trained by another loss: by *likelihood*, by order 1 with *random
-functions* U(−1, 1), by order 1 with the *values* of other policies of the same set, and
-by the policies' *own values*, which is the proper loss.
+A run of the capacity experiment is taken as it is, with its policies, initial parameters
+and optimiser, and trained on another loss: the *likelihood*, order 1 with *random
+functions* U(−1, 1), order 1 with the *values* of other policies of the same set, or the
+policies' *own values*, which is the proper loss.
 
 A build trains a few hundred thousand steps of this. `study` is the same with more ranks
-and with trainings of several lengths; its results are shipped, and one trains them again::
+and with trainings of several lengths; its results are shipped, and this trains them again::
 
     python -c "from pve.book import rivals; rivals.write('book/data/losses', seed=0)"
 """
@@ -43,13 +43,13 @@ LOSSES = ("likelihood", "random functions", "values", "own values")
 BLIND = LOSSES[:2]  # these know of no policy's value
 MODE = "deterministic"
 RANKS = (20, 40, 60, 80, 100)
-MEANINGS = {  # of what no experiment has
+MEANINGS = {  # for what no experiment has
     "length": "training steps of a run from its beginning to its end",
     "loss_name": "the loss that a model was trained by",
 }
 LENGTHS = (3_000, 24_000)
 MANIFEST, FILE = "manifest.json", "losses.nc"
-LAST = 100  # steps that a final loss is the mean of
+LAST = 100  # steps over which a final loss is the mean
 
 
 def setting(steps: int, ranks: tuple[int, ...] = RANKS, runs: int = 3) -> CapacityConfig:
@@ -114,7 +114,7 @@ class Trained(NamedTuple):
 def train(
     loss: str, config: CapacityConfig, seed: int, env: MDP, *, rank: int, run: int
 ) -> Trained:
-    """Train one model by a loss, from the start of the capacity run of its rank and index.
+    """Train one model on a loss, from the start of the capacity run of its rank and index.
 
     Args:
       loss: one of `LOSSES`.
@@ -139,7 +139,7 @@ def study(
     runs: Iterable[int] = range(3),
     base: CapacityConfig | None = None,
 ) -> xr.Dataset:
-    """Train all losses at all ranks for several lengths, on Four Rooms.
+    """Train models on all losses at all ranks for several lengths, in Four Rooms.
 
     Args:
       seed: of the experiment.
@@ -224,6 +224,9 @@ def write(out: str | Path, seed: int, runs: int = 3) -> list[Path]:
 
 def load(folder: str | Path) -> xr.Dataset:
     """Read what `write` has written.
+
+    Args:
+      folder: where it was written.
 
     Returns:
       What `study` gave, with the identity, the machine and the seconds as attributes.

@@ -26,7 +26,7 @@ def cloud_slides(results: xr.Dataset, moments: int = 21) -> Slides:
 
     Args:
       results: of the diameter experiment.
-      moments: at most so many steps to stop at.
+      moments: the most steps to stop at.
     """
     orders = results.order.values
     steps = results.step.values[spaced(results.sizes["step"], moments)]
@@ -63,7 +63,7 @@ def cloud_slides(results: xr.Dataset, moments: int = 21) -> Slides:
             f"{width} models of {order} in their principal plane after {step} steps, "
             "each with its way there"
         ),
-        # On the way: there is more to come, and some has been.
+        # On the way: some of the training is done, and more is to come.
         start=[len(orders) - 1, (len(steps) - 1) // 3],
     )
 
@@ -97,14 +97,15 @@ def rank_slides(
             drawing.draw_trajectories(world.xy[states], world.walls, ax)
             ax.set_title(name)
             ax.plot(*world.xy[start], "o", color="#D55E00", ms=5, zorder=5)
-        at = {"mode": mode, "rank": rank, "run": results.run.values[0]}
+        run = results.run.values[0]
+        at = {"mode": mode, "rank": rank, "run": run}
         plan = float(results.normalised_performance.isel(step=-1).sel(at))
         reached = float(results.loss.isel(logged_step=-1).sel(at))
         return sign(
             figure,
             f"rank {rank}, {mode} policies: loss {reached:.3g}, the plan covers "
-            f"{plan:.0%} of the way\nrun 0; 600 trajectories of {TRAJECTORY_LENGTH} moves; "
-            f"{source_line(results)}".replace(", Adam", ",\nAdam"),
+            f"{plan:.0%} of the way\nrun {run}; 600 trajectories of {TRAJECTORY_LENGTH} "
+            f"moves; {source_line(results)}".replace(", Adam", ",\nAdam"),
         )
 
     return Slides(

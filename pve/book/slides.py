@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from pve.figures.save import encoded
 
-# Shows the frame that the sliders name; in row-major order of the sliders. Played, the
-# last of them runs to its end, and from there it begins anew.
+# Shows the frame that the sliders name; frames are in row-major order of the sliders. Play
+# moves the last slider to its end, and from there it begins anew.
 _SCRIPT = """
 (() => {
   const figure = document.currentScript.closest(".pve-slides");
@@ -76,6 +76,9 @@ class Slides:
       start: the position of each slider at first; None for the last ones.
       alt: describes the frame of one choice in words, given the labels.
       pixels: frames are bitmaps rather than vectors, for pictures of many strokes.
+
+    Raises:
+      ValueError: a slider has no label, or ``start`` does not fit the sliders.
     """
 
     def __init__(
@@ -90,12 +93,12 @@ class Slides:
         self.sliders = {name: list(labels) for name, labels in sliders.items()}
         counts = [len(labels) for labels in self.sliders.values()]
         if not counts or 0 in counts:
-            raise ValueError("sliders is empty; legal is a label or more for each slider")
+            raise ValueError("sliders is empty; expected a label or more for each slider")
         self.start = list(start) if start is not None else [n - 1 for n in counts]
         if len(self.start) != len(counts) or not all(
             0 <= at < n for at, n in zip(self.start, counts, strict=False)
         ):
-            raise ValueError(f"start is {self.start}; legal are positions below {counts}")
+            raise ValueError(f"start is {self.start}; expected positions below {counts}")
         self.kind = "png" if pixels else "svg+xml"
         self.frames, self.alts = [], []
         for position in itertools.product(*map(range, counts)):

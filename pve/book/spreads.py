@@ -110,22 +110,19 @@ def shares(results: xr.Dataset) -> dict[str, Any]:
       results: of the diameter experiment, with orders 1 and ∞.
 
     Returns:
-      Of orders 1 and ∞ the spread that is left, in per cent of that at the start; the
-      median plan of order ∞ in per cent of the way to the optimum; between what those of
-      the finite orders above 1 lie; and which of these end wider than order ∞, and which
-      orders still move.
+      For orders 1 and ∞ the spread that is left, in per cent of that at the start; the
+      median plan of order ∞ in per cent of the way to the optimum; which of the finite
+      orders above 1 end wider than order ∞, and which orders still move.
     """
     spread = results.spread
     left = 100 * spread.isel(step=-1) / spread.isel(step=0)
     plans = 100 * results.normalised_performance.isel(step=-1).median("run")
     between = [k for k in results.order.values if 1 < k < math.inf]
-    of_between = [float(plans.sel(order=k)) for k in between]
     last = spread.isel(step=-1)
     return {
         "one": float(left.sel(order=1)),
         "inf": float(left.sel(order=math.inf)),
         "inf-plans": float(plans.sel(order=math.inf)),
-        "between": between_text(of_between),
         "wider": listed(k for k in between if last.sel(order=k) > last.sel(order=math.inf)),
         "still": listed(still_moving(results)),
     }
@@ -135,42 +132,10 @@ def group_ratio(cloud: np.ndarray) -> float:
     """The published diameter of a cloud of points in units of its spread.
 
     Args:
-      cloud: ``[N, D]``, more points than one group of the published measure holds.
+      cloud: ``[N, D]``, points for at least two groups of the published measure.
 
     Returns:
-      The mean range of the first component over groups, by the RMS distance.
+      The mean range of the first component over groups, divided by the RMS distance.
     """
     scores = distances.principal_components(cloud, 1).scores[:, 0]
     return float(distances.published_diameter(scores)[0] / distances.spread(cloud))
-
-
-def between_text(shares: list[float]) -> str:
-    """Percentages in a sentence: ``57 %``, or ``between 57 and 74 %``."""
-    if not shares:
-        return "none"
-    low, high = f"{min(shares):.0f}", f"{max(shares):.0f}"
-    return f"{low} %" if low == high else f"between {low} and {high} %"
-
-
-def centres_table(models: dict[float, Any], env: Any, results: xr.Dataset) -> str:
-    """How far the models of each order lie from their centre, and it from the world.
-
-    Args:
-      models: flattened, ``[N, D]``, by order.
-      env: the environment, flattened, ``[D]``.
-      results: of the diameter experiment they come from.
-    """
-    header = [
-        "order", "RMS distance from their centre", "the same before training",
-        "the centre's distance from the environment",
-    ]  # fmt: skip
-    runs = results.sizes["run"]
-    # Over pairs of N points the mean square is 2 N / (N - 1) times that from their centre.
-    to_centre = ((runs - 1) / (2 * runs)) ** 0.5
-    rows = []
-    for order, found in models.items():
-        spread = results.spread.sel(order=order)
-        away = np.linalg.norm(np.mean(found, 0) - env)
-        sizes = (to_centre * float(spread[-1]), to_centre * float(spread[0]), away)
-        rows.append([column(order), *(f"{size:.2f}" for size in sizes)])
-    return table(header, rows, align="rrrr")

@@ -79,6 +79,15 @@ def power_of_ten(number: float) -> str:
 _RULES = {"l": "---", "r": "--:"}
 
 
+def or_dash(number: float, digits: int = 1) -> str:
+    """A number in a table's cell, with so many digits after the point; NaN is a dash.
+
+    >>> or_dash(1.26), or_dash(2, 2), or_dash(float("nan"))
+    ('1.3', '2.00', '—')
+    """
+    return "—" if math.isnan(number) else f"{number:.{digits}f}"
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> str:
     """A table in Markdown.
 
@@ -88,7 +97,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "")
       header: the columns' titles.
       rows: the cells of each row, as many as there are titles.
       align: a letter for each column, ``l`` for left and ``r`` for right; if empty, all
-        are left.
+        are ``l``.
 
     Raises:
       ValueError: a row or the alignment has another number of columns than the header.
@@ -101,11 +110,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "")
     """
     align = align or "l" * len(header)
     if len(align) != len(header) or not set(align) <= set(_RULES):
-        raise ValueError(f"align is {align!r}; legal are {len(header)} letters, l or r")
+        raise ValueError(f"align is {align!r}; expected {len(header)} letters, l or r")
     lines = [_line(header), "|" + "".join(f"{_RULES[letter]}|" for letter in align)]
     for row in rows:
         if len(row) != len(header):
-            raise ValueError(f"a row is {row}; legal are {len(header)} cells")
+            raise ValueError(f"a row is {row}; expected {len(header)} cells")
         lines.append(_line(row))
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@ r"""One set of fresh policies on which the pages measure proper losses.
 The loss of a policy, :math:`\lVert \tilde T_\pi v_\pi - v_\pi \rVert_2^2`, has a heavy
 tail: a few policies reach the goal often and have values far above all others, and most of
 a mean is theirs. Means over the few dozen policies that a page would draw for itself differ
-several times over. So all pages ask the same policies, and many of them.
+severalfold. So all pages use the same policies, and many of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Yardstick(NamedTuple):
     """Policies, and what they are worth.
 
     Attributes:
-      policies: ``[N, S, A]``, half of them deterministic.
+      policies: ``[N, S, A]``, about half of them deterministic.
       values: ``[N, S]``, exact.
       discount: γ.
     """
@@ -41,7 +41,7 @@ class Yardstick(NamedTuple):
 
 @functools.lru_cache(maxsize=2)
 def yardstick(env: MDP, seed: int, count: int = COUNT) -> Yardstick:
-    """The policies that every page of a seed asks.
+    """The policies that every page of a seed uses.
 
     Args:
       env: the environment.
@@ -101,7 +101,7 @@ def value_error(model: MDP, asked: Yardstick) -> np.ndarray:
 
 
 def typical(models: Iterable[MDP], asked: Yardstick) -> float:
-    """The proper loss that pages quote of several models.
+    """The proper loss that pages quote for several models.
 
     Args:
       models: runs of one kind.
@@ -129,29 +129,15 @@ def means_of_samples(losses: Array, size: int, seed: int, draws: int = 2_000) ->
     return np.asarray(losses)[rows].mean(-1)
 
 
-def facts(losses: Array, seed: int, few: int = 40) -> dict[str, Any]:
-    """What the prose says of the losses of one model.
+def facts(losses: Array) -> dict[str, Any]:
+    """How many policies were asked, their mean loss and its standard error.
 
     Args:
       losses: ``[N]``, of single policies.
-      seed: of the draws.
-      few: how many policies a small sample holds.
-
-    Returns:
-      The mean, its standard error, the median, the share of the whole that the largest
-      tenth carries, in per cent, and between what nine tenths of means over few policies
-      lie.
     """
-    ordered = np.sort(np.asarray(losses, np.float64))
-    low, high = np.quantile(means_of_samples(ordered, few, seed), (0.05, 0.95))
-    largest = ordered[-(len(ordered) // 10) :]
+    losses = np.asarray(losses, np.float64)
     return {
-        "policies": f"{len(ordered):,}",
-        "mean": float(ordered.mean()),
-        "error": float(ordered.std(ddof=1) / np.sqrt(len(ordered))),
-        "median": float(np.median(ordered)),
-        "tenth": 100 * float(largest.sum() / ordered.sum()),
-        "few": few,
-        "few-low": float(low),
-        "few-high": float(high),
+        "policies": f"{len(losses):,}",
+        "mean": float(losses.mean()),
+        "error": float(losses.std(ddof=1) / np.sqrt(len(losses))),
     }

@@ -1,4 +1,4 @@
-"""What an engine is: it computes runs, and tells how far they are."""
+"""What an engine is: it computes runs and reports how far they have come."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pve.runs.plan import Plan
 
 
 class Listener(Protocol):
-    """Who is told how the runs are getting on, from whichever thread."""
+    """What is told of the runs' progress, from whichever thread."""
 
     def advanced(self, task: Task, steps: int) -> None:
         """Steps of a run were taken."""
@@ -39,5 +39,5 @@ class Engine(Protocol):
           plan: what the runs belong to; its folder is claimed.
           tasks: the runs that are due.
           tell: told of steps and ends.
-          stop: set by another thread to end early, checkpoints written.
+          stop: set by another thread to end early, after writing checkpoints.
         """

@@ -30,7 +30,7 @@ def forecast(plan: Plan) -> Forecast:
 
 
 def in_bytes(number: float) -> str:
-    """A number of bytes in the unit that says something: 64 GB, 1.05 MB, 0 bytes."""
+    """A number of bytes in the largest unit that it fills: 64 GB, 1.05 MB, 0 bytes."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if number >= size:
             return f"{number / size:.3g} {unit}"
@@ -38,7 +38,7 @@ def in_bytes(number: float) -> str:
 
 
 def total_cost(experiment: str, settings: ExperimentSettings) -> Forecast:
-    """What an experiment amounts to from nothing: all its runs are due."""
+    """What an experiment costs from scratch: all its runs are due."""
     plan = make_plan(experiment, settings, 0, ".")
     return Forecast(len(plan.tasks), 0, plan.bytes(list(plan.tasks)))
 

@@ -1,10 +1,10 @@
 """The engine ``device``: many runs in one program, for an accelerator.
 
 Runs of one kind stand side by side in lanes (`pve.training.lanes`), a fixed number of
-them: where fewer runs are due, lanes are filled up with copies that nobody looks at, since
-the number of lanes decides the last bits. Data and first states are made on the host's
-cores, as the engine ``local`` makes them, bit for bit. While the device takes its steps,
-the host measures the models of the chunk before, and writes.
+them: where fewer runs are due, the other lanes hold copies that nobody looks at, since the
+number of lanes decides the last bits. Data and first states are made on the host's cores,
+as the engine ``local`` makes them, bit for bit. While the device takes its steps, the host
+measures the models of the previous chunk, and writes.
 
 Without an accelerator the same program runs on the cores, slower than the engine ``local``;
 that is how it is tested.
@@ -48,7 +48,7 @@ class Device:
 
     Raises:
       ValueError: the number of lanes is not legal.
-      TypeError: it is no integer.
+      TypeError: it is not an integer.
     """
 
     def __init__(self, lanes: int | None = None) -> None:
@@ -66,7 +66,7 @@ class Device:
         """
         if plan.module.ONE_PROGRAM is None:
             raise ValueError(
-                f"engine is 'device'; legal for {plan.experiment} are 'local' and 'ray': "
+                f"engine is 'device'; expected 'local' or 'ray' for {plan.experiment}: "
                 "each of its runs has its program to itself"
             )
         return in_lanes(self.width(plan), self.device.device_kind)
@@ -81,7 +81,7 @@ class Device:
         if fitting < 1:
             raise ValueError(
                 f"a run needs {lane_bytes(plan) / SHARE / 1e9:.1f} GB of the device's "
-                f"{self.memory() / 1e9:.1f} GB of memory; legal are fewer policies, or the "
+                f"{self.memory() / 1e9:.1f} GB of memory; take fewer policies, or the "
                 "engine 'local'"
             )
         begun = lanes_of(plan.folder.identity()) if plan.folder.manifest.exists() else None
@@ -91,13 +91,13 @@ class Device:
         most = most_lanes(plan, self.memory())
         if wanted > most:
             raise ValueError(
-                f"lanes is {wanted}; legal with {self.memory() / 1e9:.1f} GB of memory are "
-                f"1 … {most}"
+                f"lanes is {wanted}; expected 1 to {most} with "
+                f"{self.memory() / 1e9:.1f} GB of memory"
             )
         return wanted
 
     def memory(self) -> int:
-        """The device's memory in bytes; on the cores half of the machine's."""
+        """The device's memory in bytes; on CPU cores, half of the machine's."""
         stats = self.device.memory_stats()
         if stats and "bytes_limit" in stats:
             return int(stats["bytes_limit"])
@@ -109,7 +109,7 @@ class Device:
         """Compute runs to their ends; see `pve.engines.base.Engine`.
 
         Raises:
-          ValueError: the device's memory did not suffice; the message says what may.
+          ValueError: the device ran out of memory; the message says how many lanes may fit.
         """
         width = self.width(plan)
         kinds: dict[Any, list[Task]] = {}
@@ -128,8 +128,8 @@ class Device:
                     if "RESOURCE_EXHAUSTED" not in str(error):
                         raise
                     raise ValueError(
-                        f"lanes is {width}; the device ran out of memory, legal may be "
-                        f"1 … {max(1, width // 2)}"
+                        f"lanes is {width} and the device ran out of memory; expected "
+                        f"fewer, perhaps {max(1, width // 2)}"
                     ) from None
 
     def _compute_group(
@@ -184,7 +184,7 @@ class _Group:
         try:
             while not stop.is_set():
                 length = self._next_length(0 if under_way is None else under_way[2])
-                # The next chunk is asked for before the last one is looked at, so that
+                # The next chunk is dispatched before the last one is fetched, so that
                 # the device is at work while the host measures and writes.
                 following = None
                 if length:
@@ -218,7 +218,7 @@ class _Group:
                     data.extend(np.zeros(shape, np.float32) for shape in shapes)
             for whole, part in zip(data, job.problem.data, strict=True):
                 whole[lane.index] = part
-            # The data stand in `data` now, and can go here.
+            # The data are in `data` now, and can be dropped here.
             problem = dataclasses.replace(job.problem, data=Data(*[np.zeros(0)] * 3))
             job = job._replace(problem=problem)
             plan = self.plan
@@ -259,7 +259,7 @@ class _Group:
         """Steps to the next moment at which some lane's chunk ends; 0 if none goes on.
 
         Args:
-          ahead: steps that the lanes take at the moment.
+          ahead: steps that are already under way.
         """
         settings = self.plan.settings
         ends = []
@@ -305,7 +305,7 @@ class _Group:
         self.tell.ended(lane.task, end)
 
     def _checkpoint(self) -> None:
-        """Write down where the lanes stand that have not ended."""
+        """Write a checkpoint of each lane that has not ended."""
         for lane in self.lanes:
             if not lane.ended:
                 assert lane.recorder is not None
@@ -314,7 +314,7 @@ class _Group:
 
 
 def most_lanes(plan: Plan, memory: int) -> int:
-    """How many lanes of a plan's runs fit so many bytes of a device's memory."""
+    """How many lanes of a plan's runs fit in a device's memory, given in bytes."""
     return int(SHARE * memory / lane_bytes(plan))
 
 
@@ -324,7 +324,7 @@ def fitting_lanes(plan: Plan, memory: int) -> int:
 
 
 def lane_bytes(plan: Plan) -> int:
-    """What a lane takes of a device's memory: its data, its state and its step.
+    """The bytes of a device's memory that a lane takes: its data, state and step.
 
     Args:
       plan: what is to be computed; the costliest of its kinds counts.

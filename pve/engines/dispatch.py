@@ -1,6 +1,6 @@
 """Which runs are due, who computes them, and where they continue.
 
-The engine ``local`` has runs go side by side in threads, one per core; ``ray`` sends
+The engine ``local`` computes runs side by side in threads, one per core; ``ray`` sends
 them to a Ray cluster; ``device`` trains many in one program, on an accelerator. Whichever
 it is, a run's bits are its own: they depend on the seed, the run's place and the engine's
 arithmetic, not on what else is computed, where or when.
@@ -76,7 +76,8 @@ def find_engine(
 
     Raises:
       ValueError: the name is not known, an option is not the engine's, or what the engine
-        needs is not there.
+        needs is missing.
+      TypeError: ``lanes`` is not an integer.
     """
     check_one_of("engine", name, ("auto", *ENGINES))
     check_devices()
@@ -88,8 +89,8 @@ def find_engine(
     for option, value in given.items():
         if OPTIONS[option] != name:
             raise ValueError(
-                f"{option} is {value!r} and engine {name!r}; legal with {option} is "
-                f"{OPTIONS[option]!r}"
+                f"{option} is {value!r} and the engine {name!r}; expected the engine "
+                f"{OPTIONS[option]!r} with {option}"
             )
     module, _, kind = ENGINES[name].rpartition(".")
     return getattr(importlib.import_module(module), kind)(**given)
@@ -114,16 +115,16 @@ def run_experiment(
       seed: an integer from 0 to 2³² − 1.
       data_dir: the data folder; the experiment's own folder is made in it.
       progress: show a progress bar with an estimate of what remains.
-      stop: set it from another thread to end early, checkpoints written.
-      engine: who computes, see `find_engine`; a name or what that returns.
-      minutes: end early after so many, checkpoints written.
+      stop: set it from another thread to end early, after writing checkpoints.
+      engine: a name, or what `find_engine` returns.
+      minutes: end early after this many, likewise.
 
     Returns:
-      What became of each run. A failed run does not keep the others from going on.
+      What became of each run. A failed run does not stop the others.
 
     Raises:
-      ValueError: an argument or the folder is not legal, or the folder holds another
-        configuration.
+      ValueError: an argument or the folder is not legal, the folder holds another
+        configuration, or the disk has no room for the runs.
       KeyboardInterrupt: on Ctrl-C or SIGTERM, after the runs have written their
         checkpoints.
     """
@@ -175,7 +176,7 @@ def engine_of(plan: Plan) -> Engine:
         return find_engine("local")
     engine = find_engine("device", lanes=lanes_of(plan.identity))
     if (here := engine.arithmetic(plan)) != wanted:
-        raise ValueError(f"arithmetic is {wanted!r}; legal on this machine is {here!r}")
+        raise ValueError(f"arithmetic is {wanted!r}; expected {here!r} on this machine")
     return engine
 
 
@@ -226,7 +227,7 @@ SECONDS_BETWEEN_LINES = 30.0  # where there is no terminal to draw a bar in
 
 
 class _Lines:
-    """Where a bar is written that no terminal shows: each of its states is a line."""
+    """Where a bar is written when no terminal shows it: each of its states is a line."""
 
     def write(self, text: str) -> None:
         if text.strip():
@@ -237,7 +238,7 @@ class _Lines:
 
 
 class _Progress:
-    """What has been done, told by many threads and shown in one bar, or a line at times."""
+    """What has been done, told by many threads and shown in one bar, or in lines."""
 
     def __init__(self, name: str, steps: int, due: list[Task], *, shown: bool) -> None:
         self.ends: dict[str, End] = {}

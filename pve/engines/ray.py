@@ -2,7 +2,7 @@
 
 The workers write to the same data folder as the local engine does, so it must lie on
 storage that all machines share. A task whose worker is lost is sent again and continues
-from the run's last checkpoint. On equal machines the bits are those of the local engine.
+from the run's last checkpoint. On identical machines the bits are the local engine's.
 Ray is an optional extra: in the clone, ``pip install -e '.[ray]'``.
 """
 
@@ -20,7 +20,7 @@ from pve.runs.attempt import End, attempt
 from pve.runs.folders import ONE_RUN_A_PROGRAM
 from pve.runs.plan import Plan
 
-PATIENCE = 20.0  # seconds, until a cluster's address must have answered
+PATIENCE = 20.0  # seconds within which a cluster's address must answer
 RETRIES = 3  # of a task whose worker was lost
 
 
@@ -31,7 +31,7 @@ def require() -> ModuleType:
     except ImportError:
         raise ValueError(
             "engine is 'ray', but Ray is not installed: in the clone, pip install -e "
-            "'.[ray]'; legal without it is 'local'"
+            "'.[ray]'; expected 'local' without it"
         ) from None
     return ray
 
@@ -50,7 +50,7 @@ def _attempt_alone(plan: Plan, task: Task) -> End:
 
 
 class Ray:
-    """One task of the cluster a run.
+    """One task on the cluster for each run.
 
     Args:
       address: of a running cluster; None for the one that the environment variable
@@ -74,8 +74,8 @@ class Ray:
     ) -> None:
         """Send runs to the cluster and wait for them; see `pve.engines.base.Engine`.
 
-        The plan's folder must be shared by all machines. If ``stop`` is set or on Ctrl-C
-        the runs stay at their last checkpoints.
+        The plan's folder must be shared by all machines. If ``stop`` is set, or on
+        Ctrl-C, the runs stay at their last checkpoints.
 
         Raises:
           ValueError: there is no cluster at the address.
@@ -88,7 +88,7 @@ class Ray:
         except (OSError, ValueError) as error:
             name = "address" if self.address or not named else "RAY_ADDRESS"
             raise ValueError(
-                f"{name} is {address!r}; legal is that of a running Ray cluster: {error}"
+                f"{name} is {address!r}; expected that of a running Ray cluster: {error}"
             ) from None
         try:
             remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_attempt_alone)

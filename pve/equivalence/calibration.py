@@ -7,13 +7,13 @@ a *sample* :math:`\tilde s \sim \tilde p`. Then
 .. math:: \mathbb E (x - y)^2 = (\mathbb E x - \mathbb E y)^2
    + \gamma^2 \operatorname{Var}_p v + \gamma^2 \operatorname{Var}_{\tilde p} v .
 
-The first term is the loss that is meant; the second no model changes; the third is the
-model's own variance, and punishes a model for being as uncertain as the world. With the
-reward given the sum is linear in :math:`\tilde p`, so that among all models a deterministic
-one is best. Two independent samples cure it: :math:`\mathbb E (x_1 - y)(x_2 - y)` lacks the
-third term.
+The first term is the loss that is meant; the second is the same for all models; the third
+is the model's own variance, and punishes a model for being as uncertain as the world. With
+the reward given the sum is linear in :math:`\tilde p`, so that among all models a
+deterministic one is best. Two independent samples cure it:
+:math:`\mathbb E (x_1 - y)(x_2 - y)` lacks the third term.
 
-That value-aware losses are uncalibrated for this reason is due to Voelcker and others,
+That value-aware losses are uncalibrated for this reason was shown by Voelcker and others,
 *Calibrated Value-Aware Model Learning*, 2025. Everything here is an exact expectation, in
 NumPy float64.
 """
@@ -32,7 +32,7 @@ from pve.mdp.core import MDP, exact
 class SampledLoss(NamedTuple):
     """The expected loss of a sampled prediction, in its three parts.
 
-    Each is a mean over the batch of a sum over states, of actions weighed by the policy.
+    Each is a mean over the batch of a sum over states, actions weighted by the policy.
 
     Attributes:
       bias: the squared difference of the means: the loss that is meant.
@@ -81,7 +81,7 @@ def sampled_loss(model: MDP, env: MDP, policies: Array, values: Array) -> Sample
       values: ``[B, S]``, the functions v, such as the policies' values.
 
     Returns:
-      Its parts.
+      The loss in its parts.
     """
     model, env = exact(model), exact(env)
     policies = np.asarray(policies, np.float64)
@@ -97,17 +97,17 @@ def certain_model(
 ) -> MDP:
     """The model that minimises the sampled loss, among all models: a deterministic one.
 
-    For each next state the reward, if it is free, is chosen best; then the next state of
-    the least loss.
+    For each next state the best reward is found, if it is free; then the next state with
+    the least loss is chosen.
 
     Args:
       env: the environment.
-      policies: ``[B, S, A]``; some must take each action in each state.
+      policies: ``[B, S, A]``; each action must be taken by some in each state.
       values: ``[B, S]``, the functions v.
       free_reward: whether the model's reward is learnt; else it is the environment's.
 
     Returns:
-      The model, each row of whose transition is one 1.
+      The model; each row of its transition has a single 1.
 
     Raises:
       ValueError: an action is never taken in some state.
@@ -119,7 +119,7 @@ def certain_model(
     total = weight.sum(-1)
     if (total <= 0).any():
         s, a = map(int, np.argwhere(total <= 0)[0])
-        raise ValueError(f"no policy takes action {a} in state {s}; legal is that some do")
+        raise ValueError(f"no policy takes action {a} in state {s}; at least one must")
     weight = weight / total[..., None]
     gamma = env.discount
     target = (env.reward + gamma * env.expect(values)).transpose(1, 2, 0)  # [S, A, B]

@@ -1,9 +1,9 @@
-r"""Measures of trained models: principal components, diameters, values, trajectories.
+r"""Distances between trained models: principal components, diameters, spreads.
 
 For ``N`` flattened models :math:`x_1, \dots, x_N` of dimension ``D`` the principal
 components come from the ``N × N`` Gram matrix of the centred models, whose eigenvectors
-are the scores: with ``D`` in the tens of thousands and ``N`` in the hundreds that is the
-whole cost of an SVD saved.
+are the scores: with ``D`` in the tens of thousands and ``N`` in the hundreds that saves
+nearly the whole cost of an SVD.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class PrincipalComponents(NamedTuple):
       directions: ``[C, D]``, orthonormal, in order of decreasing variance; the sign makes
         the largest score in absolute value positive.
       scores: ``[N, C]``, the models in that basis.
-      variances: ``[C]``, the scores' mean squares, in units of the models' squared.
+      variances: ``[C]``, the scores' mean squares, in the models' units squared.
     """
 
     mean: np.ndarray
@@ -43,7 +43,7 @@ class PrincipalComponents(NamedTuple):
 
 
 def flatten(models: MDP) -> np.ndarray:
-    """Lay reward and transition in one row per model.
+    """Lay out reward and transition in one row per model.
 
     Args:
       models: an MDP whose arrays may carry leading axes.
@@ -62,15 +62,15 @@ def _check_models(models: Array, fewest: int) -> np.ndarray:
     models = np.asarray(models)
     if models.ndim != 2 or len(models) < fewest:
         raise ValueError(
-            f"models has shape {list(models.shape)}; legal is [N, D] with N ≥ {fewest}"
+            f"models has shape {list(models.shape)}; expected [N, D] with N ≥ {fewest}"
         )
     if not np.isfinite(models).all():
-        raise ValueError("models holds NaN or infinite numbers; legal are finite ones")
+        raise ValueError("models holds NaN or infinite numbers; expected finite ones")
     return models
 
 
 def _of_blocks(function: Callable[[slice], Any], length: int) -> list[Any]:
-    """Apply a function to a block of columns at a time, a thread a core, in order.
+    """Apply a function to blocks of columns, one thread per core; results in order.
 
     120 models in float64 then stay in a core's cache. BLAS threads are of little use in
     products so small; the results do not depend on how many threads there are.
@@ -108,7 +108,7 @@ def principal_components(models: Array, num: int = 2) -> PrincipalComponents:
     """
     models = _check_models(models, 2)
     if not 1 <= check_positive_integer("num", num) <= len(models):
-        raise ValueError(f"num is {num}; legal are the integers 1 … {len(models)}")
+        raise ValueError(f"num is {num}; expected an integer from 1 to {len(models)}")
     mean, gram = _mean_and_gram(models)
     squares, vectors = np.linalg.eigh(gram)
     squares, vectors = np.maximum(squares[::-1][:num], 0), vectors[:, ::-1][:, :num]
@@ -143,7 +143,7 @@ def diameter(models: Array) -> float:
 def spread(models: Array) -> float:
     """The root-mean-square distance between pairs of models.
 
-    Its expectation does not depend on the number of models.
+    The expectation of its square does not depend on the number of models.
 
     Args:
       models: ``[N, D]``, N ≥ 2.
@@ -164,10 +164,13 @@ def published_diameter(scores: Array) -> tuple[float, float]:
 
     Returns:
       Mean and standard error, in the units of the models. (Grimm et al., 2021.)
+
+    Raises:
+      ValueError: there are fewer than 40 scores.
     """
     groups = len(scores) // GROUP_OF_RUNS
     if groups < 2:
-        raise ValueError(f"scores of {len(scores)} runs; legal are at least 40 runs")
+        raise ValueError(f"scores of {len(scores)} runs; expected at least 40 runs")
     ranges = np.ptp(
         np.asarray(scores)[: groups * GROUP_OF_RUNS].reshape(groups, GROUP_OF_RUNS), 1
     )

@@ -8,7 +8,7 @@ A model is proper value equivalent for the deterministic policies if, for every 
    \quad \text{for all } \pi \text{ with } \pi(s) = a, \qquad
    \textstyle\sum_{s'} \tilde p(s') = 1, \quad \tilde p \ge 0 .
 
-These are linear equations, one pair :math:`(s, a)` at a time. A free reward takes up any
+These are linear equations, one pair :math:`(s, a)` at a time. A free reward absorbs any
 constant, so that the mean squared residual of a pair, after the best reward, is
 
 .. math:: \gamma^2\, \operatorname{Var}_\pi[(\tilde p - p) \cdot v_\pi] ,
@@ -83,7 +83,7 @@ def values_by_pair(policies: Array, values: Array) -> np.ndarray:
     counts = taken.sum(-1)
     if (taken.sum(1) != 1).any() or len(set(counts.ravel())) > 1:
         raise ValueError(
-            "policies are not balanced; legal are deterministic ones of which equally "
+            "policies are not balanced; expected deterministic ones of which equally "
             "many take each action in each state, as `balanced_policies` draws them"
         )
     rows = np.nonzero(taken)[2].reshape(num_states, num_actions, -1)
@@ -110,7 +110,7 @@ def point_certificate(mdp: MDP, policies: Array) -> np.ndarray:
     """What proves that the exact class is a point, pair by pair.
 
     If a deterministic policy takes a in s and something is at stake in every other state,
-    that policy and its switches in one other state each determine (r̃, p̃)(s, a).
+    that policy and those that switch in a single other state determine (r̃, p̃)(s, a).
 
     Args:
       mdp: the environment.
@@ -132,7 +132,7 @@ def point_certificate(mdp: MDP, policies: Array) -> np.ndarray:
 
 
 def solution_dimension(mdp: MDP, policies: Array, tolerance: float = 1e-10) -> np.ndarray:
-    """The dimension of the solutions of the equations of PVE, pair by pair.
+    """The dimension of the solution set of the PVE equations, pair by pair.
 
     Args:
       mdp: the environment.
@@ -151,15 +151,15 @@ def solution_dimension(mdp: MDP, policies: Array, tolerance: float = 1e-10) -> n
 
 
 def dimension_of_pair(values: Array, tolerance: float = 1e-10) -> int:
-    """The dimension of the solutions of the equations of PVE for one pair.
+    """The dimension of the solution set of the PVE equations for one pair.
 
     Args:
       values: ``[N, S]``, of policies that take the action in the state.
       tolerance: singular values below this share of the largest count as zero.
 
     Returns:
-      1 + S minus the rank of the vectors (1, v_π) and (0, 1, …, 1). The sign of p̃ is not
-      looked at.
+      1 + S minus the rank of the vectors (1, v_π) and (0, 1, …, 1). The sign of p̃ is
+      disregarded.
     """
     values = np.asarray(values, np.float64)
     num_states = values.shape[-1]
@@ -190,7 +190,7 @@ def twins(values: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
 
 
 class Curvatures(NamedTuple):
-    """The quadratic that the proper loss is, in the transitions of a pair.
+    """The proper loss as a quadratic in the transitions of a pair.
 
     Attributes:
       curvature: ``[..., S − 1]``, in decreasing order, ≥ 0: γ² Var_π[u·v_π] along the
@@ -210,8 +210,8 @@ def curvatures(values: Array, discount: float) -> Curvatures:
       discount: γ.
 
     Returns:
-      The curvatures and their directions, from a singular value decomposition (the
-      covariance itself would lose the smallest half of the digits).
+      The curvatures and their directions, from a singular value decomposition (forming
+      the covariance would lose half of the digits).
     """
     values = np.asarray(values, np.float64)
     count, num_states = values.shape[-2:]
@@ -295,7 +295,7 @@ def epsilon_range(
     epsilon: float,
     direction: Array,
 ) -> tuple[float, float]:
-    """How far (r̃, p̃)(s, a) can lie from the environment in an ε-class, one direction.
+    """How far (r̃, p̃)(s, a) can lie from the world's in an ε-class, in one direction.
 
     Two linear programmes over all r̃ and distributions p̃ whose residuals
     r̃ + γ p̃·v_π − v_π(s) are at most ε in absolute value. The unknowns are deviations in
@@ -304,7 +304,7 @@ def epsilon_range(
     Args:
       mdp: the environment.
       values: ``[N, S]``, values of policies with π(s) = a. They are finitely many: the
-        range is an outer bound of that for all policies.
+        range is an outer bound on that for all policies.
       state: the state, 0 … S − 1.
       action: the action, 0 … A − 1.
       epsilon: ε > 0.
@@ -334,7 +334,7 @@ def _range(
     direction: np.ndarray,
 ) -> tuple[float, float]:
     if not epsilon > 0:
-        raise ValueError(f"epsilon is {epsilon!r}; legal are numbers > 0")
+        raise ValueError(f"epsilon is {epsilon!r}; expected a number > 0")
     # With ρ = Δr + shift·Δp in place of Δr, direction·(Δr, Δp) reads:
     weights = np.append(direction[0], direction[1:] - direction[0] * shift)
     held = mdp.transition[state, action] / epsilon

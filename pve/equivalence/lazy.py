@@ -48,8 +48,8 @@ class LazyLine(NamedTuple):
       distance: ``[C]``, ‖ΔP‖_F, over all states, actions and next states.
       loss: ``[C]``, the proper loss on the policies.
       residual: ``[C]``, the largest absolute residual of any policy in any state.
-      value_error_mean: ``[C]``, ‖ṽ_π − v_π‖² in the mean over the policies.
-      value_error_median: ``[C]``, the same in the median.
+      value_error_mean: ``[C]``, ‖ṽ_π − v_π‖², the mean over the policies.
+      value_error_median: ``[C]``, the same, the median.
       performance: ``[C]``, the mean true value of the model's optimal policy.
     """
 

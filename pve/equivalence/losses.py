@@ -74,7 +74,7 @@ def ve_loss(model: Any, env: Any, policies: Array, values: Array, order: int) ->
     """
     if check_order(order) == math.inf:
         raise ValueError(
-            "order is inf; legal for ve_loss are the integers 1, 2, 3, …: "
+            "order is inf; ve_loss expects an integer ≥ 1: "
             "for the proper loss call pve_loss(model, policies, values)"
         )
     targets = bellman_power(env, policies, values, order)
@@ -92,6 +92,9 @@ def pve_loss(model: Any, policies: Array, values: Array) -> Array:
 
     Returns:
       A number ≥ 0.
+
+    Raises:
+      ValueError: a shape is wrong, or the policies' rows are not distributions.
     """
     return target_loss(model, policies, values, values, 1)
 

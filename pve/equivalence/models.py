@@ -40,7 +40,7 @@ class Model(Protocol):
         """Draw initial parameters."""
 
     def bind(self, params: Any, discount: Any) -> Any:
-        """Give ``.reward``, ``.discount`` and ``.expect`` of a model."""
+        """Return a model with ``.reward``, ``.discount`` and ``.expect``."""
 
     def mdp(self, params: Any, discount: Any) -> MDP:
         """Form the finished model."""
@@ -52,7 +52,7 @@ class SoftmaxParams(NamedTuple):
     Attributes:
       reward: r̃.
       logits: as next state, action, state. With the next state first, the softmax and the
-        product with a batch of values both run along memory.
+        product with a batch of values both run along contiguous memory.
     """
 
     reward: Float[Array, "S A"]
@@ -89,7 +89,7 @@ class BoundSoftmax:
 
     @full_precision
     def expect(self, values: Float[Array, "*B S"]) -> Float[Array, "*B S A"]:
-        """The next value's mean, in each state after each action."""
+        """The mean value of the next state, for each state and action."""
         num_states, num_actions, _ = self.next_first.shape
         flat = values @ self.next_first.reshape(num_states, -1)
         shape = (*values.shape[:-1], num_actions, num_states)
@@ -108,7 +108,7 @@ class BoundLowRank:
 
     @full_precision
     def expect(self, values: Float[Array, "*B S"]) -> Float[Array, "*B S A"]:
-        """The next value's mean, in each state after each action."""
+        """The mean value of the next state, for each state and action."""
         num_states, num_actions, rank = self.arrive.shape
         batch = values.shape[:-1]
         latent = values.reshape(-1, num_states) @ self.arrive.reshape(num_states, -1)

@@ -7,9 +7,9 @@ state and action. With the reward refitted, it is
    \quad \text{subject to} \quad \textstyle\sum_{s'} x(s') = 1,\; x \ge 0,
 
 where :math:`x = \tilde p(\cdot \mid s, a)` and :math:`R^\top R` is γ² times the
-covariance of the values :math:`v_\pi` with :math:`\pi(s) = a`, c their regression
+covariance of the values :math:`v_\pi` with :math:`\pi(s) = a`, and c is the regression
 target. A point is optimal if numbers y and :math:`z \ge 0` exist with
-:math:`R^\top (R x - c) = y + z` and :math:`x z = 0`. An interior point holds
+:math:`R^\top (R x - c) = y + z` and :math:`x z = 0`. An interior-point method keeps
 :math:`x z = \mu > 0` instead and takes Newton steps on these equations while μ falls
 (Nocedal and Wright, 2006, chapters 14 and 16). R is triangular, from a QR
 decomposition, so that residuals keep the digits that the covariance would lose. All
@@ -28,7 +28,7 @@ from pve.mdp.core import MDP
 
 REST, ROUNDING = 1e-18, 1e-12  # shares of the first μ: done, and where rounding shows
 PROXIMAL = 1e-15  # of H's trace on its diagonal: idle states leave H singular
-TO_BOUNDARY = 0.99  # of the way a step may go; 1 would end on it, and stay there
+TO_BOUNDARY = 0.99  # share of the way there that a step may go; 1 would land and stay on it
 
 
 class Equations(NamedTuple):
@@ -47,7 +47,7 @@ class Equations(NamedTuple):
     discount: float
 
     def reward(self, transition: np.ndarray) -> np.ndarray:
-        """The reward of least mean square for a transition: ``[S, A, S]`` to ``[S, A]``."""
+        """The reward of least loss for a transition: ``[S, A, S]`` to ``[S, A]``."""
         expected = np.einsum("sat,sat->sa", transition, self.value_mean)
         own = np.einsum("sas->sa", self.value_mean)
         return own - self.discount * expected
@@ -83,7 +83,7 @@ def equations(policies: Array, values: Array, discount: float) -> Equations:
     Args:
       policies: ``[A N, S, A]``, deterministic and balanced, see
         `pve.equivalence.exact_class.balanced_policies`.
-      values: ``[A N, S]``, their values in the environment. Nothing else is known of it.
+      values: ``[A N, S]``, their values in the environment; nothing else of it is used.
       discount: γ.
 
     Returns:
@@ -111,10 +111,10 @@ def solve(
     """Take Newton steps from a model towards the exact class.
 
     Args:
-      problem: what is asked.
+      problem: the equations.
       start: ``[S, A, S]``, distributions with no zero: where to begin.
       steps: how many steps.
-      centring: by what factor each step means to shrink μ, in (0, 1).
+      centring: the factor by which each step aims to shrink μ, in (0, 1).
 
     Returns:
       The path. A pair rests once rounding hides what is left of its μ.
@@ -125,7 +125,7 @@ def solve(
     start = np.asarray(start, np.float64)
     check_distributions("start", start)
     if not (start > 0).all():
-        raise ValueError("start holds zeros; legal are positive probabilities")
+        raise ValueError("start holds zeros; expected positive probabilities")
     shape, num_states = start.shape, start.shape[-1]
     factor = problem.factor.reshape(-1, num_states, num_states)
     target = problem.target.reshape(-1, num_states)
@@ -150,7 +150,7 @@ def solve(
             moved = _step(hessian[due], slope, (x[due], y[due], z[due]), centring)
             reached = (moved[0] * moved[2]).mean(-1)
             grows = (_left(mine, aim, moved[0]) ** 2).sum(-1) > (left**2).sum(-1)
-            # Where μ is tiny and yet the loss grows, rounding has the say: rest.
+            # Where μ is tiny and yet the loss grows, rounding has taken over: rest.
             lost = grows & (reached < ROUNDING * first[due])
             better = (reached < mu[due]) & ~lost
             due = due[better]
@@ -174,7 +174,7 @@ def _step(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One Newton step on H dx − dy − dz = …, Σ dx = 1 − Σ x, z dx + x dz = σ μ − x z.
 
-    It writes into ``hessian``, ``[pairs, S, S]``.
+    It overwrites ``hessian``, ``[pairs, S, S]``.
     """
     x, y, z = point
     product = x * z

@@ -12,13 +12,13 @@ policy. Three functions tell a plan's story:
    h(s) &= \tilde v_*(s) - v_*(s),
 
 the *error* of one action where the optimal values are known, the *gap* that the error must
-pass before a wrong action looks right, and the *overrating* of a state. They hang together:
+pass before a wrong action looks right, and the *overrating* of a state. They are linked by
 
 .. math::
 
    h = (I - \gamma \tilde P_{\tilde\pi})^{-1} (\varepsilon - \Delta)(\cdot, \tilde\pi),
 
-and the model takes :math:`q_* + \varepsilon + \gamma \tilde p h` for an action's value: an
+and the model takes an action to be worth :math:`q_* + \varepsilon + \gamma \tilde p h`: an
 overrating that is the same everywhere misleads nobody.
 
 Training sees something else. At a state where a policy mixes actions the residual is the
@@ -37,7 +37,7 @@ from pve.checks import Array, check_positive_integer
 from pve.mdp.core import MDP, exact
 from pve.mdp.planning import policy_iteration, policy_value
 
-SAME = 1e-9  # gaps below count as none: the action is an optimal one
+SAME = 1e-9  # smaller gaps count as none: the action is optimal
 
 
 class Overrating(NamedTuple):
@@ -50,9 +50,9 @@ class Overrating(NamedTuple):
       best: ``[S]``, v_*.
       error: ``[S, A]``, ε.
       gap: ``[S, A]``, Δ.
-      visits: ``[S]``, the discounted share of time in each state of the plan as the model
-        imagines it, all states being equally likely at first.
-      staying: p̃(s | s, a), the mean over states and actions.
+      visits: ``[S]``, the discounted share of time that the plan spends in each state, as
+        the model imagines it, all states being equally likely at first.
+      staying: the mean of p̃(s | s, a) over states and actions.
     """
 
     action: np.ndarray
@@ -89,7 +89,7 @@ def overrating(model: MDP, env: MDP) -> Overrating:
     """Compare what a model believes of its plan with what the plan is worth.
 
     Args:
-      model: it plans.
+      model: the model, which plans.
       env: the environment.
 
     Returns:
@@ -116,14 +116,14 @@ def overrating(model: MDP, env: MDP) -> Overrating:
 
 
 def wrong_choice_bound(model: MDP, env: MDP) -> tuple[np.ndarray, np.ndarray]:
-    """What each of a plan's choices gives away, and a bound of it.
+    """What each of a plan's choices gives away, and a bound on it.
 
     Where the plan takes a and the environment's optimal policy b, the gap Δ(s, a) is at
     most ε(s, a) − ε(s, b) + γ τ (max h − min h), with τ the total variation between
     p̃(· | s, a) and p̃(· | s, b).
 
     Args:
-      model: it plans.
+      model: the model, which plans.
       env: the environment.
 
     Returns:
@@ -139,7 +139,7 @@ def wrong_choice_bound(model: MDP, env: MDP) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Residuals(NamedTuple):
-    """Errors of one model on some policies, at their own values, root mean squares.
+    """Root-mean-square errors of one model on some policies, at their own values.
 
     Attributes:
       everywhere: of the residual T̃_π v_π − v_π, over all states.
@@ -182,8 +182,8 @@ def mixing_matrix(kind: str, num_actions: int) -> np.ndarray:
     """What a random choice in a state sees of errors e(a): E (Σ_a π(a) e(a))² = eᵀ C e.
 
     A deterministic choice gives C = I / A: each error counts, and none can hide behind
-    another. With uniform weights, divided by their sum, C = λ I + μ 1 1ᵀ: errors that add
-    to zero count by λ alone, which is far less than 1 / A.
+    another. With uniform weights, divided by their sum, C = λ I + μ 1 1ᵀ: errors that sum
+    to zero count with weight λ alone, which is far less than 1 / A.
 
     Args:
       kind: ``"deterministic"`` or ``"stochastic"``.
@@ -199,11 +199,11 @@ def mixing_matrix(kind: str, num_actions: int) -> np.ndarray:
     if kind == "deterministic":
         return np.eye(num_actions) / num_actions
     if kind != "stochastic":
-        raise ValueError(f"kind is {kind!r}; legal are 'deterministic', 'stochastic'")
+        raise ValueError(f"kind is {kind!r}; expected 'deterministic' or 'stochastic'")
     if num_actions == 1:
         return np.ones((1, 1))
     square = integrate.quad(_square, 0, np.inf, args=(num_actions,), limit=200)[0]
-    product = (1 / num_actions - square) / (num_actions - 1)  # as they add to one
+    product = (1 / num_actions - square) / (num_actions - 1)  # as they sum to one
     return product + (square - product) * np.eye(num_actions)
 
 
@@ -217,7 +217,7 @@ def _square(t: float, num_actions: int) -> float:
 
 
 def conditional_values(policies: Array, values: Array) -> tuple[np.ndarray, np.ndarray]:
-    """The mean value of the policies that take an action, each by its probability.
+    """The mean value of the policies that take an action, weighted by its probability.
 
     Args:
       policies: ``[B, S, A]``.
@@ -225,7 +225,7 @@ def conditional_values(policies: Array, values: Array) -> tuple[np.ndarray, np.n
 
     Returns:
       How often each action is taken, ``[S, A]``, and the mean values, ``[S, A, S]`` (zero
-      where it never is).
+      where the action never is).
     """
     policies, values = np.asarray(policies, np.float64), np.asarray(values, np.float64)
     taken = policies.sum(0)
@@ -235,11 +235,11 @@ def conditional_values(policies: Array, values: Array) -> tuple[np.ndarray, np.n
 
 
 def blind_spot(model: MDP, env: MDP, means: Array) -> np.ndarray:
-    """The error ε that a model of the best reward has, by its transitions alone.
+    """The error ε of a model with the best reward, from its transitions alone.
 
     If the reward is right on average over the policies that take a in s, whose mean value
     is μ_sa, then ε(s, a) = γ (p̃ − p)(· | s, a) · (v_* − μ_sa): the model does not see all
-    of the dip in value that taking a brings about, and goes on counting with it.
+    of the dip in value that taking a brings about, and goes on allowing for it.
 
     Args:
       model: the model.

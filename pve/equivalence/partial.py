@@ -1,11 +1,11 @@
 r"""Partial models: states that need not be told apart are one.
 
-Let blocks divide the states. They are *consistent* if states of a block have the same
+Let blocks partition the states. They are *consistent* if states of a block have the same
 rewards and go to each block with the same probabilities, whatever the action. Then the
 blocks are the states of a smaller MDP, the lumped one, with the same value for every policy
 that does not look inside blocks, and the same optimal value. (Consistent blocks are what
 the literature on abstraction calls a stochastic bisimulation: Givan, Dean and Greig, 2003.)
-There is a coarsest consistent division: begin with one block, and divide what differs until
+There is a coarsest consistent partition: begin with one block, and split what differs until
 nothing does.
 """
 
@@ -25,7 +25,7 @@ def _check_blocks(blocks: Array, num_states: int) -> np.ndarray:
         range(len(set(found.tolist())))
     ):
         raise ValueError(
-            f"blocks are {found.tolist()}; legal are {num_states} numbers 0 … n − 1, "
+            f"blocks are {found.tolist()}; expected {num_states} numbers 0 … n − 1, "
             "each of them taken"
         )
     return found.astype(int)
@@ -37,7 +37,7 @@ def _into_blocks(mdp: MDP, blocks: np.ndarray) -> np.ndarray:
 
 
 def inconsistency(mdp: MDP, blocks: Array) -> float:
-    """By how much states of one block differ in a reward or a way to a block.
+    """By how much states of one block differ in a reward or a probability of a block.
 
     Args:
       mdp: the MDP.
@@ -80,7 +80,7 @@ def lump(mdp: MDP, blocks: Array) -> MDP:
 
 
 def coarsest_blocks(mdp: MDP) -> np.ndarray:
-    """The coarsest consistent division of the states.
+    """The coarsest consistent partition of the states.
 
     Args:
       mdp: the MDP.

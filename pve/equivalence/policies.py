@@ -1,4 +1,4 @@
-r"""Sets of policies, random and along improvement paths, and named random streams.
+r"""Sets of policies, random and along improvement paths, and random functions.
 
 Random policies are the diameter experiment's data. The capacity experiment takes its
 policies from *improvement paths*: asynchronous value iteration that starts from a random
@@ -117,7 +117,7 @@ def improvement_path(
       key: a JAX key.
       mdp: the environment.
       num: how many policies, over one path or several.
-      update_probability: with which each state takes part in a backup.
+      update_probability: the probability with which a state takes part in a backup.
       covered: the share of the gap between the first policy's mean value and the
         optimal one at which a path ends and another begins.
       published: follow the published code instead: the whole value estimate is backed
@@ -194,7 +194,7 @@ def improvement_policies(
       ValueError: an unknown kind or a number out of range.
     """
     if check_kind(kind) == "mixed":
-        raise ValueError("kind is 'mixed'; legal are 'deterministic', 'stochastic'")
+        raise ValueError("kind is 'mixed'; expected 'deterministic' or 'stochastic'")
     check_positive_integer("num_base", num_base)
     check_positive_integer("num_perturbed", num_perturbed)
     for name, share in (
@@ -204,7 +204,7 @@ def improvement_policies(
     ):
         check_share(name, share)
     if update_probability == 0:
-        raise ValueError("update_probability is 0; legal are numbers in (0, 1]")
+        raise ValueError("update_probability is 0; expected a number in (0, 1]")
     path_key, mask_key, policy_key = jax.random.split(key, 3)
     base = improvement_path(
         path_key,

@@ -2,9 +2,9 @@ r"""What an ε-class leaves of the triangle of all distributions over three next
 
 With the world's reward, a model that differs from the world in one pair :math:`(s, a)`
 has the residual :math:`\gamma\,(\tilde p - p) \cdot v_\pi` for a policy with
-:math:`\pi(s) = a`. At most :math:`\varepsilon` in absolute value, that is a strip about
-the line of all :math:`\tilde p` with the right mean value; what several policies leave is
-where their strips and the triangle of all distributions overlap, a convex polygon.
+:math:`\pi(s) = a`. To bound it by :math:`\varepsilon` in absolute value leaves a strip
+about the line of all :math:`\tilde p` with the right mean value; what several policies
+leave is where their strips and the triangle of all distributions overlap, a convex polygon.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def allowed(
     transition = np.asarray(transition, np.float64)
     values = np.asarray(values, np.float64).reshape(-1, 3)
     if transition.shape != (3,):
-        raise ValueError(f"transition has the shape {transition.shape}; legal is (3,)")
+        raise ValueError(f"transition has shape {list(transition.shape)}; expected [3]")
     if epsilon < 0:
-        raise ValueError(f"epsilon is {epsilon}; legal is 0 or more")
-    # All of them say: normal · p̃ ≤ bound.
+        raise ValueError(f"epsilon is {epsilon}; expected a number ≥ 0")
+    # Each of the constraints says: normal · p̃ ≤ bound.
     seen = discount * values
     middle = seen @ transition
     normals = np.concatenate([-np.eye(3), seen, -seen])
@@ -69,6 +69,9 @@ def share(corners: Array) -> float:
 
     Args:
       corners: ``[corners, 3]``, in order around it.
+
+    Returns:
+      A number in [0, 1].
     """
     x, y = (np.asarray(corners, np.float64) @ CORNERS).T
     twice = np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))

@@ -1,6 +1,6 @@
 r"""From one set of functions to another: what a tolerance is worth elsewhere.
 
-Let a model be within :math:`\varepsilon` on functions :math:`v_1, \dots, v_B`, all with the
+Let a model be within :math:`\varepsilon` on functions :math:`v_1, \dots, v_B`, all for the
 same action: :math:`|\delta r + \gamma\, \delta p \cdot v_i| \le \varepsilon`, where
 :math:`\delta p` is a difference of two distributions. Write any other function as
 :math:`u = \sum_i \alpha_i v_i + w` with :math:`\sum_i \alpha_i = 1`. Then
@@ -8,9 +8,9 @@ same action: :math:`|\delta r + \gamma\, \delta p \cdot v_i| \le \varepsilon`, w
 .. math:: |\delta r + \gamma\, \delta p \cdot u| \le
    \varepsilon \sum_i |\alpha_i| + \gamma\, (\max w - \min w) .
 
-The least of these bounds is a linear programme. Its dual is the largest left side that the
-tolerance leaves open, over all :math:`\delta r` and all differences of distributions: so no
-better bound holds for all worlds.
+The least of these bounds is a linear programme. Its dual is the largest left-hand side
+that the tolerance allows, over all :math:`\delta r` and all differences of distributions:
+so no better bound holds for all worlds.
 
 That a tolerance on one set implies one on any other is the idea of Grimm, Barreto and
 Singh, *Approximate Value Equivalence*, 2022; this form is ours.
@@ -54,10 +54,11 @@ def transfer(values: Array, target: Array, epsilon: float, discount: float) -> T
 
     Raises:
       ValueError: ε is negative, or the discount not positive.
+      RuntimeError: the solver failed.
     """
     if not epsilon >= 0 or not discount > 0:
         raise ValueError(
-            f"epsilon is {epsilon!r}, discount {discount!r}; legal are epsilon ≥ 0 and "
+            f"epsilon is {epsilon!r}, discount {discount!r}; expected epsilon ≥ 0 and "
             "discount > 0"
         )
     values = np.asarray(values, np.float64)

@@ -1,7 +1,7 @@
 """The experiments, from settings and a seed to runs that are ready to go.
 
-What other code needs of an experiment its module says itself (`pve.experiments.base`);
-adding one touches this list and nothing else.
+An experiment's own module says what other code needs to know of it
+(`pve.experiments.base`); adding one touches this list and nothing else.
 """
 
 from types import ModuleType

@@ -4,15 +4,16 @@ A module of an experiment holds
 
 - ``NAME``, its name, and ``QUESTION``, what it asks;
 - ``DIMENSIONS``, the names of a run's coordinates;
-- ``COMPUTE``, the full name of what takes a run to its end: ``pve.runs.attempt.compute``
-  for a `Job`, ``pve.runs.pieces.compute`` for a `PiecewiseJob`;
+- ``COMPUTE``, the full name of the function that takes a run to its end:
+  ``pve.runs.attempt.compute`` for a `Job`, ``pve.runs.pieces.compute`` for a
+  `PiecewiseJob`;
 - ``ONE_PROGRAM``, the dimensions in which runs must agree to be trained side by side by
   one program, or None if a run has its program to itself; where they do, also
   ``applications(settings)``, how often a loss applies the Bellman operator at most;
 - ``COMPARED``, the dimension along which models are told apart when their distances are
   measured, or None if they are not;
-- ``AXES``, the dimensions of the arrays that are stored of a model;
-- ``MEANINGS``, what its coordinates, measures and stored arrays mean, those aside that
+- ``AXES``, the dimensions of the arrays that are stored for a model;
+- ``MEANINGS``, what its coordinates, measures and stored arrays mean, except those that
   all experiments share (`pve.runs.meanings`);
 - ``OPTIONS``, its settings that the command line may change;
 - ``FIGURES``, the module whose ``draw`` makes its figures, and ``COLORS``, those of a
@@ -21,8 +22,8 @@ A module of an experiment holds
   another size; ``check_world(settings, env)``, which raises a ``ValueError`` unless they
   fit a world;
 - ``tasks(settings)``, all runs that are asked for; ``prepare(settings, seed, env, task)``,
-  one of them made ready; ``run_bytes(settings, env, task)``, what it writes;
-- ``model_of(arrays, discount)``, what is stored of a model, as an MDP.
+  one of them made ready; ``run_bytes(settings, env, task)``, the bytes it writes;
+- ``model_of(arrays, discount)``, what is stored for a model, as an MDP.
 
 A new one is entered in the list of `pve.experiments`, and nothing else is touched.
 """
@@ -42,13 +43,13 @@ from pve.checks import check_positive_integer
 from pve.training.loop import State
 from pve.training.problem import Problem
 
-MOST_RUNS = 100_000  # of each kind; more is a slip of the finger
+MOST_RUNS = 100_000  # of each kind; more is a typing slip
 
 
 def check_runs(runs: int) -> int:
     """Return a number of runs; raise a ``ValueError`` unless it is in 1 … 100,000."""
     if check_positive_integer("runs", runs) > MOST_RUNS:
-        raise ValueError(f"runs is {runs}; legal are 1 … {MOST_RUNS}")
+        raise ValueError(f"runs is {runs}; expected an integer from 1 to {MOST_RUNS}")
     return runs
 
 
@@ -156,7 +157,7 @@ class Option(NamedTuple):
     Attributes:
       name: the setting's name, such as ``"orders"``.
       parse: from a word to a value; raises a ``ValueError`` that says what is legal.
-      metavar: how a value is called; None for the setting's name.
+      metavar: what a value is called; None for the setting's name.
       help: what is legal, in a few words.
       many: whether it takes one value or more.
     """

@@ -1,7 +1,7 @@
 """Experiment 2, capacity: how well does planning work in a model of limited rank?
 
 Low-rank models are trained by the proper value-equivalence loss on policies along
-improvement paths, and one measures the true value of each model's optimal policy (Grimm
+improvement paths, and the true value of each model's optimal policy is measured (Grimm
 et al., 2021, experiments on model capacity). Runs of equal index share their policies
 across ranks, so that ranks are compared on the same data.
 """
@@ -73,7 +73,7 @@ PUBLISHED = {
         70: (72.7, math.nan),
     },
 }
-PRESET_STATES = 104  # of Four Rooms, which the presets' ranks are made for
+PRESET_STATES = 104  # of Four Rooms, for which the presets' ranks are made
 
 
 def preset(name: str) -> CapacityConfig:
@@ -82,13 +82,13 @@ def preset(name: str) -> CapacityConfig:
 
 
 def fitted(config: CapacityConfig, num_states: int) -> CapacityConfig:
-    """The settings with their ranks as the same shares of other states."""
+    """The settings, their ranks the same shares of another number of states."""
     shares = {max(1, rank * num_states // PRESET_STATES) for rank in config.ranks}
     return dataclasses.replace(config, ranks=tuple(sorted(shares)))
 
 
 def check_world(config: CapacityConfig, env: MDP) -> None:
-    """Raise a ``ValueError`` unless no rank exceeds the number of states."""
+    """Raise a ``ValueError`` if a rank exceeds the number of states."""
     for rank in config.ranks:
         check_rank(rank, env.num_states)
 
@@ -112,8 +112,8 @@ def applications(config: CapacityConfig) -> int:
 def prepare(config: CapacityConfig, seed: int, env: MDP, task: Task) -> Job:
     """Make a run ready.
 
-    Its data depends on the seed, the mode and the run's index alone; its first
-    parameters and its batches on the rank, too.
+    Its data depend on the seed, the mode and the run's index alone; its first parameters
+    and its batches on the rank, too.
     """
     mode, rank, run = task["mode"], task["rank"], task["run"]
     check_rank(rank, env.num_states)

@@ -1,7 +1,7 @@
 """Experiment 1, diameter: how large is the class of models a loss of order k lets through?
 
 For each order, models are trained from independent initial points on independent random
-policies and functions, and one measures how far apart they end (Grimm et al., 2021,
+policies and functions, and their distances at the end are measured (Grimm et al., 2021,
 experiments on the diameter of the sets of value-equivalent models).
 """
 
@@ -79,7 +79,7 @@ def check_world(config: DiameterConfig, env: MDP) -> None:
 
 
 def tasks(config: DiameterConfig) -> list[Task]:
-    """All runs that are asked for; the costliest first, so that cores end together."""
+    """All runs that are asked for; the costliest first, so that cores finish together."""
     orders = sorted(config.orders, key=_weight, reverse=True)
     return [
         Task((("order", order), ("run", run)), _weight(order))

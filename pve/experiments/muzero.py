@@ -1,9 +1,9 @@
 """Experiment 3, MuZero: what does an unrolled loss make of a latent model?
 
 Small agents (`pve.muzero`) act and learn, each plainly and with the values of past policies
-in its loss, as Grimm et al. (2021) propose for MuZero; what a last model predicts and what
-its plans are worth is computed exactly. Agents of equal index see the same random numbers
-in both arms, so that they come in pairs.
+in its loss, as Grimm et al. (2021) propose for MuZero; what its last model predicts and
+what that model's plans are worth is computed exactly. Agents of equal index see the same
+random numbers in both arms, so that they come in pairs.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ OPTIONS = (
 )
 FIGURES = "pve.figures.muzero"
 COLORS = {"plain": "#0072B2", "past": "#D55E00"}
-OVERHEAD = 32_000  # bytes that the files of a run take beside their numbers
+OVERHEAD = 32_000  # bytes that the files of a run take besides their numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +135,7 @@ def check_world(config: MuZeroConfig, env: MDP) -> None:
     """Raise a ``ValueError`` unless every action may be taken everywhere."""
     if env.legal is not None and not np.all(env.legal):
         raise ValueError(
-            f"environment {config.env!r} has illegal actions; legal for {NAME} are those "
+            f"environment {config.env!r} has illegal actions; expected for {NAME} is one "
             "in which every action may be taken in every state"
         )
 

@@ -36,13 +36,13 @@ SHARED_OPTIONS = (  # on the command line
 
 @dataclasses.dataclass(frozen=True)
 class Config(ExperimentSettings):
-    """What their settings share.
+    """What the settings of these experiments share.
 
     Attributes:
       runs: independent runs of each kind, N, from 1 to 100,000.
       steps: of training, ≥ 1.
       batch: pairs of policy and value in a batch.
-      policies: a run's data: how many policies.
+      policies: how many policies make up a run's data.
       learning_rate: Adam's.
       decay: ``"constant"`` or ``"cosine"``.
       every: steps between two snapshots or evaluations; it divides ``steps``.
@@ -67,12 +67,12 @@ class Config(ExperimentSettings):
         self.recipe  # noqa: B018 (checks the rest)
         if self.steps % self.every:
             raise ValueError(
-                f"steps is {self.steps}; legal are multiples of {self.every}, the steps "
+                f"steps is {self.steps}; expected a multiple of {self.every}, the steps "
                 "between two snapshots"
             )
         if self.every % self.log_every:
             raise ValueError(
-                f"every is {self.every}; legal are multiples of log_every, {self.log_every}"
+                f"every is {self.every}; expected a multiple of log_every, {self.log_every}"
             )
 
     @property
@@ -93,8 +93,8 @@ class Config(ExperimentSettings):
     def changed(self, given: dict[str, Any]) -> Self:
         """The same settings but for some fields.
 
-        A shorter or odd number of steps keeps about as many snapshots, and the interval of
-        the recorded losses divides that between two snapshots.
+        Given the steps alone, the interval between snapshots stays or becomes the next
+        shorter one that divides them; that of the recorded losses follows.
         """
         given = dict(given)
         if "steps" in given and "every" not in given:
@@ -154,13 +154,13 @@ class CapacityConfig(Config):
         check_positive_integer("perturbations", self.perturbations)
         if self.policies % self.perturbations:
             raise ValueError(
-                f"policies is {self.policies}; legal are multiples of "
+                f"policies is {self.policies}; expected a multiple of "
                 f"{self.perturbations}, the perturbed policies of one base policy"
             )
         super().__post_init__()
 
 
-# A cosine from a high rate reaches in thousands of steps what the published constant
+# A cosine decay from a high rate reaches in thousands of steps what the published constant
 # 1e-3 reaches in hundreds of thousands; all orders of an experiment share it.
 DIAMETER = {
     "smoke": DiameterConfig(

@@ -9,7 +9,6 @@ from pve.figures.capacity import (
     capacity_loss,
     improvement,
     over_training,
-    rank_errors,
 )
 from pve.figures.captions import digits, source_line, source_of_run
 from pve.figures.collapse import claims, errors_of_actions, mirages
@@ -54,7 +53,6 @@ __all__ = [
     "progress",
     "published_diameters",
     "ranges",
-    "rank_errors",
     "save_figures",
     "source_line",
     "source_of_run",

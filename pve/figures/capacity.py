@@ -41,7 +41,7 @@ def improvement(paths: dict[str, tuple[Any, Any]], optimum: float, source: str) 
 
 @style.in_style()
 def capacity(results: xr.Dataset) -> Figure:
-    """Performance against rank: every seed, means with errors, and medians."""
+    """Performance against rank: every run, means with errors, and medians."""
     figure, ax = style.new_figure(figsize=(6.8, 4.4))
     final = results.performance.isel(step=-1)
     shift = 0.009 * float(np.ptp(final["rank"].values))
@@ -107,21 +107,21 @@ def over_training(results: xr.Dataset, rank: int) -> Figure:
 
 
 def loss_at_evaluations(results: xr.Dataset) -> xr.DataArray:
-    """The mean of the losses recorded since the evaluation before, by ``step``."""
+    """The mean of the losses recorded since the previous evaluation, by ``step``."""
     steps = results.step.values
     grouped = results.loss.groupby_bins("logged_step", steps, labels=steps[1:])
     return grouped.mean().rename(logged_step_bins="step")
 
 
 def _rank_ticks(ax: Any, ranks: Any) -> None:
-    """A tick a rank, but no two whose numbers would touch; the last stays."""
+    """A tick for each rank, but no two whose numbers would touch; the last stays."""
     kept = [rank for rank in ranks[:-1] if ranks[-1] - rank > 0.06 * ranks[-1]]
     ax.set_xticks([*kept, ranks[-1]])
 
 
 @style.in_style()
 def capacity_loss(results: xr.Dataset) -> Figure:
-    """The final loss against rank: every seed and the medians."""
+    """The final loss against rank: every run and the medians."""
     figure, ax = style.new_figure(figsize=(6.6, 3.8))
     final = final_losses(results.loss)
     _draw_ranks(final, ax)
@@ -131,29 +131,8 @@ def capacity_loss(results: xr.Dataset) -> Figure:
 
 
 @style.in_style()
-def rank_errors(
-    results: xr.Dataset, residuals: xr.DataArray, errors: xr.DataArray
-) -> Figure:
-    """One-step residuals and errors of the values against rank.
-
-    Args:
-      results: of the capacity experiment.
-      residuals: (mode, rank, run), RMS over policies and states.
-      errors: of the models' values, likewise.
-    """
-    figure, axes = style.new_figure(1, 2, figsize=(7.2, 3.4))
-    for ax, measure, name in zip(
-        axes, (residuals, errors), ("one-step residual", "error of the values"), strict=True
-    ):
-        _draw_ranks(measure, ax)
-        ax.set(title=name, ylim=(0, None))
-    axes[0].set_ylabel("root mean square")
-    outside_legend(figure, axes[0], 2)
-    return sign(figure, source_line(results) + SEEDS)
-
-
 def _draw_ranks(measure: xr.DataArray, ax: Any) -> None:
-    """Every seed and the medians of each policy set against rank."""
+    """Every run and the medians of each policy set against rank."""
     for mode in measure.mode.values:
         values = measure.sel(mode=mode).transpose("run", "rank")
         color = style.MODE_COLORS[mode]

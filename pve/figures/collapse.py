@@ -9,14 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pve.equivalence.overrating import Overrating
-from pve.figures import drawing, style
+from pve.figures import drawing, style, themes
 from pve.figures.captions import sign
 from pve.worlds.gridworld import GridWorld
 
 # A model of a figure: its policy set, run and training step.
 Key = tuple[str, int, int]
 LOWEST = -5.0  # errors below are counted, not shown: the line to pass is what matters
-UNEVEN = 18.0  # the colours' range of what is overrated more or less than the mean
+UNEVEN = 18.0  # where the colours end, for overrating above or below the mean
 
 
 @style.in_style()
@@ -78,11 +78,11 @@ def mirages(
             world.image(uneven), world.walls, ax, cmap="PuOr_r", limits=(-UNEVEN, UNEVEN)
         )
         plan = np.eye(world.mdp.num_actions)[model.action]
-        drawing.draw_arrows(plan, world.xy, ax, color=style.BLACK)
+        drawing.draw_arrows(plan, world.xy, ax, color=themes.COAL)
         where = int(model.visits.argmax())
         ax.plot(*world.xy[where], "o", ms=15, mfc="none", mec="#D5007F", mew=2.2)
         goal = world.xy[int(model.best.argmax())]
-        ax.plot(*goal, "*", ms=12, mfc="white", mec=style.BLACK, mew=1)
+        ax.plot(*goal, "*", ms=12, mfc=themes.CHALK, mec=themes.COAL, mew=1)
         mode, _, step = key
         ax.set_title(
             f"{mode}, {step:,} steps\nclaims {model.own.mean():.0f}, "
@@ -97,7 +97,7 @@ def mirages(
 
 @style.in_style()
 def errors_of_actions(found: Mapping[Key, Overrating], source: str) -> Figure:
-    """Errors of wrong actions against the gaps that they must pass, a panel a policy set.
+    """Errors of wrong actions against the gaps they must pass, a panel for each policy set.
 
     Args:
       found: models of one step.

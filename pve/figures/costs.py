@@ -44,7 +44,7 @@ def steps_and_presets(
     for name, size in MARKS.items():
         right.axhline(size, color=style.GREY, lw=0.5, zorder=0)
         right.annotate(
-            name, (3.1, size), va="center", ha="left", color=style.GREY, fontsize=8,
+            name, (3.1, size), va="center", ha="left", color=style.FAINT, fontsize=8,
             annotation_clip=False,
         )  # fmt: skip
     right.set(yscale="log", ylabel="training, seconds")

@@ -15,7 +15,7 @@ from pve.experiments.diameter import PUBLISHED
 from pve.figures import drawing, style
 from pve.figures.captions import outside_legend, sign, source_line, source_of_run
 from pve.figures.model_on_map import imagined, transitions
-from pve.results.endings import movement
+from pve.results.endings import group_diameters, movement
 from pve.results.load import load_model
 from pve.worlds.by_name import map_of
 
@@ -39,7 +39,7 @@ def diameters(results: xr.Dataset) -> Figure:
     axes[1].axhline(start, color=style.GREY, ls=":", lw=1)
     axes[1].annotate(
         "before training", (0.03, start), xycoords=("axes fraction", "data"),
-        va="bottom", color=style.GREY, fontsize=9,
+        va="bottom", color=style.FAINT, fontsize=9,
     )  # fmt: skip
     drawing.draw_diameters(orders, results.spread.isel(step=-1).values, hollow, axes[1])
     axes[1].set_title("spread: RMS distance\nbetween two models")
@@ -48,21 +48,31 @@ def diameters(results: xr.Dataset) -> Figure:
 
 @style.in_style()
 def published_diameters(results: xr.Dataset) -> Figure:
-    """What was published (left) beside our spreads at the start and at the end (right).
+    """Published diameters and ours (left), and our spreads from start to end (right).
 
     Args:
-      results: of the diameter experiment, of some of the published orders.
+      results: of the diameter experiment, of some of the published orders; diameters are
+        drawn of those with a group of 20 runs.
     """
     figure, axes = style.new_figure(1, 2, figsize=(7.2, 3.4))
     places = np.arange(len(PUBLISHED))
     means, errors = np.array(list(PUBLISHED.values())).T
-    axes[0].errorbar(places, means, errors, fmt="D", ms=5, capsize=4, color=style.BLACK)
-    axes[0].set_title("published: diameter,\nmean over groups of 20 runs")
+    axes[0].errorbar(
+        places, means, errors, fmt="D", ms=5, capsize=4, color=style.BLACK,
+        label="published",
+    )  # fmt: skip
+    ours = group_diameters(results)
+    axes[0].errorbar(
+        [list(PUBLISHED).index(order) for order in ours.order.values], ours["mean"].values,
+        ours["error"].values, fmt="o", ms=9, mfc="none", color=style.GREY, label="ours",
+    )  # fmt: skip
+    axes[0].legend(loc="upper left", fontsize=8)
+    axes[0].set_title("diameter: range of the 1st component\namong 20 runs")
     spread = results.spread
     for place, order in enumerate(PUBLISHED):
         if order not in results.order:
             note = "not computed"
-            axes[1].text(place, 0.3, note, rotation=90, color=style.GREY, ha="center")
+            axes[1].text(place, 0.3, note, rotation=90, color=style.FAINT, ha="center")
             continue
         start, end = (float(spread.sel(order=order)[at]) for at in (0, -1))
         color = style.order_color(float(order))

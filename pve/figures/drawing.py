@@ -12,12 +12,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
+from pve.figures import themes
 from pve.figures.style import BLACK, GREY, order_color
 
 WALL_COLOR = "#3b3b3b"
 CELL_PIXELS = 40  # of a map with many paths on it
-MANY_POINTS = 2_000  # from here on points are drawn as pixels, or a vector file swells
+MANY_POINTS = 2_000  # more are drawn as pixels, lest a vector file swell
 
 
 def draw_map(
@@ -35,11 +37,11 @@ def draw_map(
     Args:
       image: ``[height, width]``; what is NaN is not drawn.
       walls: ``[height, width]``, booleans.
-      ax: where to.
+      ax: the axes to draw on.
       label: of the colour bar; None draws none.
       cmap: a colour map's name.
       limits: of the colours; None takes the numbers' range.
-      logarithmic: the colours' scale; numbers below the lower limit get its colour.
+      logarithmic: whether the colours are; numbers below the lower limit get its colour.
     """
     low, high = limits or (np.nanmin(image), np.nanmax(image))
     if logarithmic:
@@ -72,20 +74,33 @@ def draw_walls(walls: Any, ax: Axes) -> Axes:
     return ax
 
 
-def draw_arrows(policy: Any, xy: Any, ax: Axes, *, color: str = "white") -> Axes:
+def outline_cell(xy: Any, ax: Axes) -> Axes:
+    """Draw a frame around one cell of a map.
+
+    Args:
+      xy: ``[2]``, its column and row.
+      ax: the axes to draw on.
+    """
+    x, y = xy
+    frame = Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, ec=themes.COAL, lw=1.5)
+    ax.add_patch(frame)
+    return ax
+
+
+def draw_arrows(policy: Any, xy: Any, ax: Axes, *, color: str = themes.CHALK) -> Axes:
     """Draw a deterministic grid policy as arrows.
 
     Args:
       policy: ``[S, A]``; the most probable action of each state is drawn.
       xy: ``[S, 2]``, columns and rows.
-      ax: where to.
+      ax: the axes to draw on.
       color: of the arrows.
     """
     steps = np.array([(-1, 0), (1, 0), (0, 1), (0, -1)])[np.argmax(policy, -1)]
     x, y = np.asarray(xy).T
     ax.quiver(
         x, y, *steps.T, angles="xy", scale_units="xy", scale=1.7, pivot="mid",
-        color=color, width=0.007, headwidth=4.5,
+        color=color, ec=themes.COAL, lw=0.3, width=0.007, headwidth=4.5,
     )  # fmt: skip
     return ax
 
@@ -95,13 +110,13 @@ def draw_trajectories(
 ) -> Any:
     """Draw trajectories on a map, coloured by time.
 
-    They are drawn as one image: a pixel is the more opaque the more moves cross it, and
-    its colour is the mean of their times.
+    They are drawn as one image: the more moves cross a pixel, the more opaque it is; its
+    colour shows the mean of their times.
 
     Args:
       xy: ``[num, length + 1, 2]``, columns and rows.
       walls: ``[height, width]``, booleans.
-      ax: where to.
+      ax: the axes to draw on.
       jitter: how far points are moved within their cells, so that paths do not hide
         one another.
       seed: of the jitter.
@@ -152,11 +167,10 @@ def draw_diameters(
       orders: ``[orders]``, increasing; ∞ may be the last.
       diameters: ``[orders]``.
       hollow: ``[orders]``, booleans.
-      ax: where to.
+      ax: the axes to draw on.
       errors: ``[orders]`` or None.
     """
     places = np.arange(len(orders))
-    ax.plot(places, diameters, color=GREY, lw=1, zorder=1)
     if errors is not None:
         ax.errorbar(places, diameters, errors, fmt="none", ecolor=GREY, capsize=3)
     for place, order, value, empty in zip(places, orders, diameters, hollow, strict=True):
@@ -183,7 +197,7 @@ def draw_cloud(
     Args:
       scores: ``[points, 2]``.
       colors: ``[points]``.
-      ax: where to.
+      ax: the axes to draw on.
       limits: of the colours.
       cmap: a colour map's name.
 
@@ -205,7 +219,7 @@ def draw_runs(
     Args:
       x: ``[points]``.
       runs: ``[N, points]``; NaN where there is none.
-      ax: where to.
+      ax: the axes to draw on.
       color: of the lines.
       label: of the median.
       mark: the median's marker.
@@ -224,7 +238,7 @@ def draw_agreement(
     Args:
       true: any shape.
       model: the same shape.
-      ax: where to.
+      ax: the axes to draw on.
       color: of the points.
       label: of the points.
     """

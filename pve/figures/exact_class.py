@@ -84,7 +84,7 @@ def heavy_tail(losses: Mapping[str, Any], means: Mapping[int, Any], source: str)
     Args:
       losses: by name of the model ``[N]``, of single policies; the last one's means are
         shown at the right.
-      means: by how many policies they are over, means of samples of those.
+      means: by number of policies, means over samples of that many.
       source: what the figure says of its data.
     """
     figure, (single, several) = style.new_figure(1, 2, figsize=(7.2, 3.5))
@@ -118,7 +118,7 @@ def training_ends(
     """Deviations along principal directions, and a map of how lazy the models are.
 
     Args:
-      curves: by name the deviations ``[S − 1]``, a colour and a style of line.
+      curves: by name the deviations ``[S − 1]``, a colour and a line style.
       cosine: ``[S]``, to the lazy direction.
       rooms: the world.
       source: what the figure says of the models.
@@ -173,7 +173,7 @@ def solved(
 
 @style.in_style()
 def reaches(found: Mapping[str, Any], trained: Mapping[str, Any], source: str) -> Figure:
-    """How far staying may rise against the allowed residual, a panel for each place.
+    """How far the probability of staying may rise, by allowed residual, place by place.
 
     Args:
       found: by place the allowed residuals ``epsilon``, the bounds ``outer`` by set of

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from pve.experiments import capacity, diameter
 from pve.figures import style
+from pve.results.endings import group_diameters
 
 
 @style.in_style()
@@ -16,7 +17,8 @@ def findings(wide: xr.Dataset, plan: xr.Dataset) -> Figure:
     """Published diameters by order and plans by rank, and ours where they exist.
 
     Args:
-      wide: of the diameter experiment at the published size; its spreads are drawn.
+      wide: of the diameter experiment at the published size; of the orders with a group
+        of 20 runs the diameter is drawn.
       plan: of the capacity experiment at the published size; every run is drawn.
     """
     figure, (left, right) = style.new_figure(1, 2, figsize=(7.2, 3.4))
@@ -26,13 +28,11 @@ def findings(wide: xr.Dataset, plan: xr.Dataset) -> Figure:
         range(len(orders)), means, errors, fmt="D", ms=5, capsize=4, color=style.BLACK,
         label="published",
     )  # fmt: skip
-    ours = wide.spread.isel(step=-1)
+    ours = group_diameters(wide)
     places = [orders.index(order) for order in ours.order.values]
-    left.plot(
-        places, ours, "o", ms=8, mfc="none", color=style.GREY, label="ours: RMS distance"
-    )
+    left.plot(places, ours["mean"], "o", ms=8, mfc="none", color=style.GREY, label="ours")
     left.set_xticks(range(len(orders)), ["∞" if k == math.inf else f"{k}" for k in orders])
-    left.set(xlabel="order of the loss", ylabel="how far apart models end")
+    left.set(xlabel="order of the loss", ylabel="diameter, among 20 models")
     for mode, color in style.MODE_COLORS.items():
         published = capacity.PUBLISHED[mode]
         means, errors = zip(*published.values(), strict=True)

@@ -1,4 +1,4 @@
-"""Residual and limit: losses over their order, brackets, and both losses in training."""
+"""Residual and limit: losses by order, brackets, and both losses in training."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def brackets(
 
 @style.in_style()
 def two_losses(found: Any, source: str) -> Figure:
-    """The proper loss and the loss of the values over a training by the first.
+    """The proper loss and the loss of the values over a training on the former.
 
     Args:
       found: ``step``, ``proper`` and ``value``, ``[K]`` each.

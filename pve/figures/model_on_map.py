@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pve.figures import drawing, style
+from pve.figures import drawing, style, themes
 from pve.figures.captions import sign
 from pve.keys import stream
 from pve.mdp.core import MDP
@@ -61,7 +61,7 @@ def corner(world: GridWorld) -> int:
 
 @style.in_style()
 def transitions(world: GridWorld, model: MDP, source: str) -> Figure:
-    """How far a model's transitions are from the environment's, and where to they lead.
+    """How far a model's transitions are from the environment's, and how far they lead.
 
     Args:
       world: the grid world.
@@ -99,7 +99,7 @@ def transitions(world: GridWorld, model: MDP, source: str) -> Figure:
 
 @style.in_style()
 def plan_on_map(place: Place, value: np.ndarray, plan: np.ndarray) -> Figure:
-    """A value in colour and a plan in arrows, where something moves.
+    """A value in colour and a plan in arrows; stars are goals, crosses other ends.
 
     Args:
       place: a world with a map.
@@ -111,12 +111,17 @@ def plan_on_map(place: Place, value: np.ndarray, plan: np.ndarray) -> Figure:
     picture, cells = np.full(place.walls.shape, np.nan), len(place.xy)
     picture[place.xy[:, 1], place.xy[:, 0]] = value[:cells]
     figure, ax = style.new_figure(1, 1, figsize=(5.2, 4))
-    drawing.draw_map(picture, place.walls, ax, label="$v_*$", cmap="Wistia")
+    drawing.draw_map(picture, place.walls, ax, label="$v_*$")
     stay = place.mdp.transition[range(cells), :, range(cells)]
     moving = (stay < 1).any(-1)
+    goal = np.isin(np.arange(cells), place.goals)
+    look = {"mfc": themes.CHALK, "mec": themes.COAL, "mew": 0.8}
+    ax.plot(*place.xy[goal].T, "*", ms=13, **look)
+    ax.plot(*place.xy[~goal & ~moving].T, "X", ms=9, **look)
+    moving &= ~goal
     actions = plan[:cells, list(place.moves)]
     if moving.any():
-        drawing.draw_arrows(actions[moving], place.xy[moving], ax, color=style.BLACK)
+        drawing.draw_arrows(actions[moving], place.xy[moving], ax)
     return figure
 
 

@@ -113,7 +113,7 @@ def agents_source(results: xr.Dataset) -> str:
 
 
 def draw(results: xr.Dataset, data_dir: str | Path) -> dict[str, Figure]:
-    """All figures of the experiment that the data allow, by the names of their files."""
+    """All figures of the experiment, by the names of their files."""
     del data_dir
     return {
         "agents-errors": agents_errors(results),

@@ -18,7 +18,7 @@ def by_order(orders: pd.DataFrame) -> Figure:
     figure, axes = style.new_figure(1, 2, figsize=(7.2, 3.2))
     places = range(orders["order"].nunique())
     for (steps, found), marker in zip(orders.groupby("steps"), "os", strict=False):
-        look = {"marker": marker, "ls": "--" if marker == "o" else "-"}
+        look = {"marker": marker, "ls": ""}  # orders are no points of one curve
         look["color"] = style.GREY if marker == "o" else style.MODE_COLORS["deterministic"]
         axes[0].plot(places, found["spread kept"], label=f"{steps:,} steps", **look)
         axes[1].plot(places, found["performance"], **look)

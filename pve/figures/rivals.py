@@ -92,7 +92,7 @@ def variance_left(left: Mapping[str, Any], source: str) -> Figure:
     """The share of functions' variance beyond their first principal components.
 
     Args:
-      left: by kind of function, named as the loss that it is for, ``[components + 1]``.
+      left: by kind of function, named like the loss it is for, ``[components + 1]``.
       source: what the figure says of its data.
     """
     figure, ax = style.new_figure(figsize=(6.4, 3.4))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pve.experiments import find_experiment
 from pve.figures import style
+from pve.figures.themes import for_both_themes
 from pve.results.load import load, present
 from pve.runs.store import make_folder
 
@@ -54,4 +55,5 @@ def encoded(figure: Figure, kind: str) -> bytes:
     content = io.BytesIO()
     dated = {"Date": None} if kind == "svg" else None
     figure.savefig(content, format=kind, dpi=150, metadata=dated)
-    return content.getvalue()
+    found = content.getvalue()
+    return for_both_themes(found.decode()).encode() if kind == "svg" else found

@@ -31,6 +31,7 @@ STYLE: dict[Any, Any] = {
     "figure.max_open_warning": 0,
 }
 BLACK, GREY = "#222222", "#8a8a8a"
+FAINT = "#6a6a6a"  # of small text
 ORDER_COLORS, MODE_COLORS = diameter.COLORS, capacity.COLORS
 
 
@@ -44,7 +45,7 @@ def use_style() -> None:
 def in_style() -> Iterator[None]:
     """Draw in the book's style, and leave a script's own settings as they were.
 
-    Also a decorator, of functions that draw.
+    Also a decorator, for functions that draw.
     """
     with mpl.rc_context():
         use_style()
@@ -52,7 +53,7 @@ def in_style() -> Iterator[None]:
 
 
 def order_color(order: float) -> str:
-    """The colour of an order, the same in every figure; for the paper's a fixed one."""
+    """The colour of an order, the same in every figure; fixed for the paper's orders."""
     if order in ORDER_COLORS:
         return ORDER_COLORS[order]
     return mpl.colors.to_hex(mpl.colormaps["plasma"](min(1.0, math.log(order) / 6)))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pve.figures import drawing, style
 
-# Maps of Gymnasium, which numbers the moves otherwise: left, right, down, up.
+# Gymnasium's maps: their shapes, and its numbers of the moves left, right, down, up.
 TOYS = {
     "FrozenLake": ((4, 4), [0, 2, 1, 3]),
     "CliffWalking": ((4, 12), [3, 1, 2, 0]),
@@ -45,9 +45,9 @@ def optima_on_maps(
             picture = value[: height * width].reshape(height, width)
         else:
             picture = garden.image(value)
-        drawing.draw_map(picture, walls, ax, label="$v_*$", cmap="Wistia")
+        drawing.draw_map(picture, walls, ax, label="$v_*$")
         moving = [s for s in range(len(xy)) if s not in ends.get(name, ())]
-        drawing.draw_arrows(plan[moving], xy[moving], ax, color=style.BLACK)
+        drawing.draw_arrows(plan[moving], xy[moving], ax)
         ax.set_title(name)
     return figure
 
@@ -65,7 +65,7 @@ def ranks_of_worlds(
       losses: at the end, by world, one for each rank and one for the full model.
       plans: normalised performances ``[N]``, likewise.
       ranks: of the models.
-      worlds: all of the page; the place among them decides a world's colour.
+      worlds: all those of the page; its place among them decides a world's colour.
     """
     figure, (left, right) = style.new_figure(1, 2, figsize=(7.2, 3.7))
     colors = dict(zip(worlds, PALETTE, strict=False))

@@ -26,9 +26,10 @@ class Band(NamedTuple):
 
     Attributes:
       order: ``[S]``, the state at each place.
-      rows: ``[M]``, states from which there is a move, and each state for itself.
-      columns: ``[M]``, the states where these moves lead.
-      width: w, the largest distance of a move's two places.
+      rows: ``[M]``, the first states of all pairs that a move joins, in either direction,
+        and of each state with itself.
+      columns: ``[M]``, the second states of these pairs.
+      width: w, the largest distance between a pair's two places.
     """
 
     order: np.ndarray
@@ -57,7 +58,7 @@ def banded_values(mdp: MDP, policies: np.ndarray, band: Band) -> np.ndarray:
     Args:
       mdp: the MDP, in NumPy float64.
       policies: ``[N, S, A]``, likewise.
-      band: of `find_band`.
+      band: from `find_band`.
 
     Returns:
       ``[N, S]``.

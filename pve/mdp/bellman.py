@@ -8,7 +8,7 @@ For a policy :math:`\pi` and a value :math:`v`,
      \Bigl[ r(s, a) + \gamma \sum_{s'} p(s' \mid s, a)\, v(s') \Bigr],
 
 an affine map :math:`T_\pi v = r_\pi + \gamma P_\pi v` that contracts by
-:math:`\gamma` in the largest absolute difference. Its power :math:`T_\pi^k` applies it
+:math:`\gamma` in the maximum norm. Its power :math:`T_\pi^k` applies it
 :math:`k` times; the limit :math:`T_\pi^\infty v` is :math:`v_\pi` whatever :math:`v`.
 
 The operators ask three things of an MDP or model: ``.reward``, ``.discount`` and
@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pve.checks import Array, as_array, check_order, check_policies, check_value_shape
+from pve.mdp.by_type import by_type
 from pve.mdp.core import full_precision
 from pve.mdp.power import check_implementation, policy_power
 
@@ -44,9 +45,9 @@ def bellman(mdp: Any, policy: Array, value: Array) -> Array:
       ``[..., S]``. NumPy in, NumPy out; a JAX array anywhere gives a JAX array.
 
     Raises:
-      ValueError: a shape does not fit the MDP's, or the policy's rows are no
+      ValueError: a shape does not fit the MDP's, or the policy's rows are not
         distributions.
-      TypeError: an argument is no array of real numbers.
+      TypeError: an argument is not an array of real numbers.
     """
     policy, value = _check_arguments(mdp, policy, value)
     return _backup(mdp, policy, value)
@@ -64,8 +65,8 @@ def _backup(mdp: Any, policy: Array, value: Array) -> Array:
     action_values = mdp.reward + mdp.discount * mdp.expect(value)
     if not isinstance(action_values, jax.Array):
         return (policy * action_values).sum(-1)
-    # Action by action, which a compiled step reads where it lies: with the actions
-    # innermost, XLA would transpose the policies anew for every product.
+    # Action by action, so that a compiled step reads the policies where they lie: with the
+    # actions innermost, XLA would transpose them for every product.
     actions = range(policy.shape[-1])
     terms = (policy[..., a] * action_values[..., a] for a in actions)
     return functools.reduce(operator.add, terms)
@@ -85,7 +86,7 @@ def bellman_optimality(mdp: Any, value: Array) -> Array:
 
     Raises:
       ValueError: the value's shape does not fit the MDP's.
-      TypeError: the value is no array of real numbers.
+      TypeError: the value is not an array of real numbers.
     """
     value = as_array("value", value)
     check_value_shape(value, mdp.reward.shape[-2])
@@ -96,36 +97,37 @@ def bellman_optimality(mdp: Any, value: Array) -> Array:
     return action_values.max(-1, where=legal, initial=-math.inf)
 
 
+@by_type
 @full_precision
 def bellman_power(
     mdp: Any, policy: Array, value: Array, order: int, *, implementation: str = "chains"
 ) -> Array:
     """Apply the Bellman operator of a policy ``order`` times, T_π^k v.
 
-    Differentiable in the MDP and the value, in reverse mode; through JAX arrays the
-    iteration is one compiled loop.
+    Differentiable in the MDP and the value, in reverse mode; for JAX arrays the iteration
+    is one compiled loop.
 
     Args:
       mdp: an MDP or anything with ``.reward``, ``.discount`` and ``.expect``.
       policy: ``[S, A]`` or ``[B, S, A]``, rows summing to one.
       value: ``[S]`` or ``[B, S]``.
       order: k, an integer ≥ 1. (The limit is ``pve.policy_value``.)
-      implementation: how, for JAX arrays of an MDP with a ``.transition`` and orders
-        above 1: a name that `pve.mdp.power.policy_power` knows. It decides the speed and
-        the last bits, nothing else.
+      implementation: how to compute it, for JAX arrays, an MDP with a ``.transition`` and
+        orders above 1: a name that `pve.mdp.power.policy_power` knows. It decides the speed
+        and the last bits, nothing else.
 
     Returns:
       The k-step value, ``[S]`` or ``[B, S]``.
 
     Raises:
       ValueError: the order or the implementation is not legal, a shape does not fit, or
-        the policy's rows are no distributions.
-      TypeError: an argument is no array of real numbers.
+        the policy's rows are not distributions.
+      TypeError: an argument is not an array of real numbers, or the order not an integer.
     """
     checked = check_order(order)
     if checked == math.inf:
         raise ValueError(
-            "order is inf; legal are the integers 1, 2, 3, …: the limit T_π^∞ v is "
+            "order is inf; expected an integer ≥ 1: the limit T_π^∞ v is "
             "pve.policy_value(mdp, policy)"
         )
     order = int(checked)

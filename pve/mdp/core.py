@@ -32,6 +32,7 @@ from pve.checks import (
     check_value_shape,
     is_traced,
 )
+from pve.mdp.by_type import by_type
 from pve.mdp.files import KNOWN, read_arrays, write_arrays
 from pve.mdp.files import NUMBERS as LEAVES
 
@@ -42,10 +43,10 @@ _R = TypeVar("_R")
 def full_precision(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Have a function's products of float32 numbers computed in float32, on any device.
 
-    Where nothing is said, a GPU computes them in TF32, with 10 bits of mantissa for 23, and
+    By default a GPU computes them in TF32, with 10 bits of mantissa instead of 23, and
     other accelerators in bfloat16: the environment's own loss would then be 1e-4 and not
-    1e-11. What is said here holds for this function and its derivatives alone; no setting
-    of JAX is changed.
+    1e-11. This holds for the function and its derivatives alone; no setting of JAX is
+    changed.
     """
 
     @functools.wraps(function)
@@ -61,28 +62,28 @@ def full_precision(function: Callable[_P, _R]) -> Callable[_P, _R]:
 class MDP:
     """A finite Markov decision process, validated when it is made.
 
-    It is a JAX pytree with the three attributes as leaves, so it goes through ``jit``,
-    ``vmap`` and ``grad``; there the numbers are unknown and only shapes are checked.
-    NumPy arrays and lists are kept as NumPy float64, JAX arrays as they are. What else is
-    known of the world is no leaf, but part of the tree's structure.
+    It is a JAX pytree with the first three attributes as leaves, so it goes through
+    ``jit``, ``vmap`` and ``grad``; there the numbers are unknown and only shapes are
+    checked. NumPy arrays and lists are kept as NumPy float64, JAX arrays as they are. The
+    other attributes are not leaves but part of the tree's structure.
 
     In NumPy, rows that are rounded (their sum is within 1e-5 of one) are divided by their
-    sum, and a probability below zero by rounding alone is zero.
+    sum, and a probability below zero by rounding alone is set to zero.
 
     Attributes:
       reward: ``[S, A]``, the expected reward of an action in a state; finite, or in NumPy
         −∞ for an action that is not legal.
       transition: ``[S, A, S]``, the probability of the next state; rows sum to one.
       discount: a number, 0 ≤ discount < 1.
-      legal: ``[S, A]``, true where an action may be taken, in every state at least one;
-        None if all may be. In NumPy the other actions have reward 0 and stay.
+      legal: ``[S, A]``, true where an action may be taken, at least one in every state;
+        None if all may be. In NumPy the other actions have reward 0 and move nowhere.
       start: ``[S]``, the distribution of the first state, if there is one.
       state_names: ``S`` words, if states have names.
       action_names: ``A`` words, if actions have names.
 
     Raises:
       ValueError: a shape, a number or a row sum is not legal; the message says which.
-      TypeError: an argument is no array of real numbers.
+      TypeError: an argument is not an array of real numbers.
     """
 
     reward: Array
@@ -98,14 +99,14 @@ class MDP:
         transition = as_array("transition", self.transition)
         if reward.ndim != 2 or 0 in reward.shape:
             raise ValueError(
-                f"reward has shape {list(reward.shape)}; legal is [S, A] with S, A ≥ 1"
+                f"reward has shape {list(reward.shape)}; expected [S, A] with S, A ≥ 1"
             )
         num_states, num_actions = reward.shape
         if transition.shape != (num_states, num_actions, num_states):
             raise ValueError(
-                f"transition has shape {list(transition.shape)}; legal with this reward "
-                f"is [{num_states}, {num_actions}, {num_states}]; of other layouts "
-                "pve.from_arrays makes an MDP"
+                f"transition has shape {list(transition.shape)}; expected "
+                f"[{num_states}, {num_actions}, {num_states}] with this reward; "
+                "pve.from_arrays makes an MDP of other layouts"
             )
         legal = check_legal(self.legal, reward)
         if legal is not None:
@@ -123,7 +124,7 @@ class MDP:
             start = as_array("start", np.asarray(self.start))
             if start.shape != (num_states,):
                 raise ValueError(
-                    f"start has shape {list(start.shape)}; legal is [{num_states}]"
+                    f"start has shape {list(start.shape)}; expected [{num_states}]"
                 )
             object.__setattr__(self, "start", as_distributions("start", start))
         for name, count in (("state_names", num_states), ("action_names", num_actions)):
@@ -133,7 +134,7 @@ class MDP:
         if not is_traced(reward) and not np.isfinite(np.asarray(reward)).all():
             where = tuple(map(int, np.argwhere(~np.isfinite(np.asarray(reward)))[0]))
             raise ValueError(
-                f"reward{list(where)} is {reward[where]}; legal are finite numbers"
+                f"reward{list(where)} is {reward[where]}; expected a finite number"
             )
         if isinstance(transition, jax.Array) and not is_traced(transition):
             check_distributions("transition", transition)
@@ -150,20 +151,23 @@ class MDP:
 
     @full_precision
     def expect(self, values: Array) -> Array:
-        """The next value's mean, Σ_s' p(s' | s, a) v(s').
+        """The mean value of the next state, Σ_s' p(s' | s, a) v(s').
 
         Args:
           values: ``[..., S]``.
 
         Returns:
           ``[..., S, A]``.
+
+        Raises:
+          ValueError: the values' shape does not fit.
         """
         check_value_shape(values, self.num_states)
         rows = self.transition.reshape(-1, self.num_states)
         return (values @ rows.T).reshape(*values.shape[:-1], *self.reward.shape)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to a file, NumPy's ``.npz``; `load` gives the same numbers again.
+        """Write it to a file, NumPy's ``.npz``; `load` gives back the same numbers.
 
         Raises:
           ValueError: the file cannot be written.
@@ -176,7 +180,7 @@ class MDP:
 
         Raises:
           ValueError: the file cannot be read, or holds no MDP.
-          TypeError: an array in it is none of real numbers.
+          TypeError: an array in it is not of real numbers.
         """
         return cls(**read_arrays(path))
 
@@ -198,7 +202,7 @@ class MDP:
 
 
 class _Known:
-    """What an MDP has beside its leaves, equal and hashed by content."""
+    """What an MDP has besides its leaves, equal and hashed by content."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self.fields = fields
@@ -214,16 +218,17 @@ class _Known:
         return hash(self.content)
 
 
+@by_type
 def exact(mdp: MDP) -> MDP:
     """The same MDP in NumPy float64, for exact computations.
 
     Rows are divided by their sums, since float32 rows sum to one only to 1e-7.
 
     Raises:
-      TypeError: ``mdp`` is no MDP.
+      TypeError: ``mdp`` is not an MDP.
     """
     if not (hasattr(mdp, "transition") and hasattr(mdp, "discount")):
-        raise TypeError(f"mdp is a {type(mdp).__name__}; legal is a pve.MDP")
+        raise TypeError(f"mdp is a {type(mdp).__name__}; expected a pve.MDP")
     transition = np.asarray(mdp.transition, np.float64)
     return MDP(
         np.asarray(mdp.reward, np.float64),

@@ -1,4 +1,4 @@
-"""MDPs in files: NumPy's ``.npz``, arrays alone and nothing that runs."""
+"""MDPs in files: NumPy's ``.npz``, arrays alone, nothing that can run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BROKEN = (
 
 
 def write_arrays(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
-    """Write an MDP's fields, those that are not None, all or nothing.
+    """Write those of an MDP's fields that are not None, the whole file or nothing.
 
     Raises:
       ValueError: the file cannot be written.
@@ -43,20 +43,29 @@ def write_arrays(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
         raise ValueError(f"MDP {str(path)!r} cannot be written: {error}") from None
 
 
-def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_arrays(
+    path: str | os.PathLike[str], numbers: tuple[str, ...] = NUMBERS
+) -> dict[str, Any]:
     """Read an MDP's fields.
 
+    Args:
+      path: the file.
+      numbers: the fields that it must have.
+
+    Returns:
+      The fields by name, arrays but for the discount, a number, and the names, tuples.
+
     Raises:
-      ValueError: the file cannot be read, or is no ``.npz`` of an MDP.
+      ValueError: the file cannot be read, or is not the ``.npz`` of an MDP.
     """
-    legal = f"legal are .npz files with {', '.join(NUMBERS)}, as MDP.save writes them"
+    legal = f"expected an .npz file with {', '.join(numbers)}, as MDP.save writes them"
     try:
         with open(path, "rb") as file:
             stored = np.load(file, allow_pickle=False)
             if isinstance(stored, np.ndarray):
                 raise ValueError("it holds a single array")
-            missing = [name for name in NUMBERS if name not in stored.files]
-            strange = sorted(set(stored.files) - {*NUMBERS, *KNOWN})
+            missing = [name for name in numbers if name not in stored.files]
+            strange = sorted(set(stored.files) - {*numbers, *KNOWN})
             if missing or strange:
                 what = f"no {missing[0]!r}" if missing else f"{strange[0]!r}"
                 raise ValueError(f"it holds {what}")

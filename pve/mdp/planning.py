@@ -2,7 +2,7 @@ r"""Planning: exact policy evaluation, value iteration and policy iteration.
 
 The value of a policy solves :math:`(I - \gamma P_\pi)\, v_\pi = r_\pi`; the optimal
 value is the fixed point of :math:`v \mapsto \max_a (r + \gamma p v)`. Everything here
-is NumPy in float64, whatever type the MDP comes in.
+is NumPy in float64, whatever the MDP's type, unless JAX traces a policy's value.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ from pve.checks import (
 )
 from pve.mdp.banded import banded_values, find_band
 from pve.mdp.bellman import induced_transition
-from pve.mdp.core import MDP, exact
+from pve.mdp.by_type import by_type
+from pve.mdp.core import MDP, exact, full_precision
 
 SOLVE_BATCH = 16  # policies solved at once: at 104 states their matrices stay in cache
-# Two actions count as equal if they differ by less than this share of the numbers of which
-# their difference is the sum: some units in the last place.
+# Two actions count as equal if they differ by less than this share of the terms that their
+# difference is the sum of: a few units in the last place.
 TIE = 32 * np.finfo(np.float64).eps
-SCREEN = 1e-12  # the same of their values, which rounding leaves less exact
+SCREEN = 1e-12  # likewise for their values, which rounding leaves less exact
 PAIRS = 1024  # of actions whose differences are formed at once
-MIXED = 1e3  # from this ratio of values on their rounding is looked at, state by state
+MIXED = 1e3  # from this ratio of values on, rounding is checked state by state
 REFINEMENTS = 5  # at most, of an exact value
 
 
+@by_type
 def policy_value(mdp: MDP, policy: Array) -> Array:
     """The exact value of one or more policies, v_π = (I − γ P_π)⁻¹ r_π.
 
@@ -58,10 +60,7 @@ def policy_value(mdp: MDP, policy: Array) -> Array:
     check_policies(policy, mdp.num_states, mdp.num_actions)
     check_takes_legal(policy, getattr(mdp, "legal", None))
     if is_traced(policy, *jax.tree.leaves(mdp)):
-        chain = jnp.einsum("...sa,sat->...st", policy, mdp.transition)
-        system = jnp.eye(mdp.num_states) - mdp.discount * chain
-        reward = (policy * mdp.reward).sum(-1)
-        return jnp.linalg.solve(system, reward[..., None])[..., 0]
+        return _traced_value(mdp, policy)
     mdp = exact(mdp)
     policy = np.asarray(policy, np.float64)
     batch = policy.shape[:-2]
@@ -80,11 +79,19 @@ def policy_value(mdp: MDP, policy: Array) -> Array:
     return values.reshape(*batch, mdp.num_states)
 
 
-def _unsettled(mdp: MDP, policies: np.ndarray, values: np.ndarray) -> list[int]:
-    """Whose values leave a state's equation unsolved to its own rounding.
+@full_precision
+def _traced_value(mdp: MDP, policy: Array) -> Array:
+    chain = jnp.einsum("...sa,sat->...st", policy, mdp.transition)
+    system = jnp.eye(mdp.num_states) - mdp.discount * chain
+    reward = (policy * mdp.reward).sum(-1)
+    return jnp.linalg.solve(system, reward[..., None])[..., 0]
 
-    What is small beside all rewards is left: where nothing can be earned, the value is 0
-    but for rounding, which many policies meet.
+
+def _unsettled(mdp: MDP, policies: np.ndarray, values: np.ndarray) -> list[int]:
+    """The policies whose values do not solve every state's equation to its own rounding.
+
+    Residuals far below every nonzero reward are let pass: where nothing can be earned, the
+    value is 0 up to rounding, which happens under many policies.
     """
     found: list[int] = []
     paid = np.abs(mdp.reward[mdp.reward != 0])
@@ -106,7 +113,7 @@ def _dense_values(mdp: MDP, policies: np.ndarray) -> np.ndarray:
     for start in range(0, len(policies), SOLVE_BATCH):
         block = policies[start : start + SOLVE_BATCH]
         system = induced_transition(mdp, block)
-        system *= -mdp.discount  # in place, as the next line: memory is what this costs
+        system *= -mdp.discount  # in place, like the next line: memory is the cost here
         system[:, states, states] += 1
         reward = (block * mdp.reward).sum(-1)
         solution = np.linalg.solve(system, reward[..., None])
@@ -128,7 +135,7 @@ def greedy_policy(mdp: MDP, value: Array) -> np.ndarray:
 
 
 def best_actions(mdp: MDP, value: Array) -> np.ndarray:
-    """Which actions are greedy for a value, those that are equal to rounding included.
+    """Which actions are greedy for a value, those equal up to rounding included.
 
     Two actions a and b of a state s are compared by
     r(s, a) − r(s, b) + γ Σ_s' [p(s' | s, a) − p(s' | s, b)] [v(s') − v(s)], and are equal
@@ -151,6 +158,7 @@ def _among_legal(mdp: MDP, action_values: np.ndarray) -> np.ndarray:
     )
 
 
+@by_type
 def _best_actions(mdp: MDP, value: np.ndarray) -> np.ndarray:
     moved, size = mdp.discount * mdp.expect(np.stack([value, np.abs(value)]))
     action_values, size = _among_legal(mdp, mdp.reward + moved), np.abs(mdp.reward) + size
@@ -166,7 +174,7 @@ def _best_actions(mdp: MDP, value: np.ndarray) -> np.ndarray:
         rise = value - value[s, None]
         moves = ((here - there) * rise).sum(-1)
         lead[this] = mdp.reward[this] - mdp.reward[other] + mdp.discount * moves
-        # Rounded may be the rewards, the probabilities and the values.
+        # The rewards, the probabilities and the values may all be rounded.
         terms = (here + there) * np.abs(rise) + np.abs(here - there) * np.abs(value)
         rewards = np.abs(mdp.reward[this]) + np.abs(mdp.reward[other])
         slack[this] = TIE * (rewards + mdp.discount * terms.sum(-1))
@@ -181,27 +189,28 @@ def value_iteration(
 
     Stops when the last change, times γ / (1 − γ), is at most ``tolerance``: then no
     state's value is further than that from the optimal one. Rounding sets a limit: it also
-    stops when no state changes by more than some units in the last place of what its value
-    is the sum of, which may leave errors of 2e-15 of that / (1 − γ). `policy_iteration` is
-    exact.
+    stops when no state changes by more than a few units in the last place of the terms that
+    its value is the sum of, which may leave errors of 2e-15 of these / (1 − γ).
+    `policy_iteration` is exact.
 
     Args:
       mdp: the MDP.
       tolerance: the largest allowed error of any state's value, > 0; see above for how
-        small is of use.
-      limit: the largest number of backups, ≥ 1. Their error falls by γ at each.
+        small it can usefully be.
+      limit: the largest number of backups, ≥ 1. Each multiplies the error by γ at most.
 
     Returns:
       The value ``[S]`` and its greedy policy ``[S, A]``.
 
     Raises:
       ValueError: the tolerance is not positive or the limit below 1.
+      TypeError: the limit is not an integer.
 
     Warns:
       RuntimeWarning: the limit was reached; it says how large the error may be.
     """
     if not tolerance > 0:
-        raise ValueError(f"tolerance is {tolerance!r}; legal are numbers > 0")
+        raise ValueError(f"tolerance is {tolerance!r}; expected a number > 0")
     check_positive_integer("limit", limit)
     mdp = exact(mdp)
     distance = mdp.discount / (1 - mdp.discount)  # from the last change to the optimum
@@ -228,6 +237,7 @@ def value_iteration(
     return value, greedy_policy(mdp, value)
 
 
+@by_type
 def policy_iteration(mdp: MDP) -> tuple[np.ndarray, np.ndarray]:
     """The exact optimal value and policy by evaluation and improvement in turn.
 
@@ -235,9 +245,9 @@ def policy_iteration(mdp: MDP) -> tuple[np.ndarray, np.ndarray]:
       mdp: the MDP.
 
     Returns:
-      The optimal policy ``[S, A]``, deterministic, among actions equal to rounding the
-      lowest; before it, its value ``[S]``. No state prefers another action by more than
-      rounding, whatever other states and actions cost: see `best_actions`.
+      The value ``[S]`` and the policy ``[S, A]``, deterministic; of actions equal up to
+      rounding it takes the lowest. No state prefers another action by more than rounding,
+      whatever other states and actions cost: see `best_actions`.
     """
     mdp = exact(mdp)
     states = np.arange(mdp.num_states)
@@ -288,7 +298,7 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 def _settled(
     system: np.ndarray, reward: np.ndarray, discount: float, value: np.ndarray
 ) -> np.ndarray:
-    """The value, refined if it leaves a state's equation unsolved to its own rounding."""
+    """The value, refined unless it solves every state's equation to its own rounding."""
     if _mixed(value):
         size = np.abs(value)
         size = np.abs(reward) + 2 * size - system @ size  # |r| + |v| + γ P |v|
@@ -298,17 +308,17 @@ def _settled(
 
 
 def _refined(system: np.ndarray, reward: np.ndarray, discount: float) -> np.ndarray:
-    """The solution of (I − γ P) v = r, each state's to its own rounding.
+    """The solution of (I − γ P) v = r, exact in each state to its own rounding.
 
-    The system's transpose is eliminated: its diagonal dominates in each column, so that
-    no rows are exchanged and costs do not reach states from which nothing leads to them.
+    The system's transpose is factorised: its diagonal dominates in each column, so no rows
+    are exchanged and costs do not leak into states from which nothing leads to them.
     Residuals r(s) + γ Σ_s' p(s' | s) [v(s') − v(s)] − (1 − γ) v(s) keep their digits when
-    values are large beside their differences, as they are for γ close to 1.
+    values are large compared with their differences, as they are for γ close to 1.
     """
     factors = lu_factor(system.T, check_finite=False)
     value = lu_solve(factors, reward, trans=1, check_finite=False)
     for _ in range(REFINEMENTS):
-        # Beside its diagonal the system is −γ P.
+        # Off its diagonal the system is −γ P.
         moves = (system * (value[:, None] - value)).sum(-1)
         residual = reward + moves - (1 - discount) * value
         correction = lu_solve(factors, residual, trans=1, check_finite=False)
@@ -318,6 +328,7 @@ def _refined(system: np.ndarray, reward: np.ndarray, discount: float) -> np.ndar
     return value
 
 
+@by_type
 def performance(model: Any, env: MDP, *, start: Array | None = None) -> float:
     """The mean true value of a model's optimal policy.
 
@@ -328,20 +339,20 @@ def performance(model: Any, env: MDP, *, start: Array | None = None) -> float:
     Args:
       model: an MDP with the environment's numbers of states and actions.
       env: the environment.
-      start: ``[S]``, the distribution to average by, such as ``env.start``; None weighs
-        all states alike.
+      start: ``[S]``, the distribution to average by, such as ``env.start``; None weights
+        all states equally.
 
     Returns:
-      A number, at most that mean of the environment's optimal value.
+      A number, at most the same mean of the environment's optimal value.
 
     Raises:
-      ValueError: the two disagree in the number of states or actions, or the start is no
+      ValueError: the two differ in the number of states or actions, or the start is not a
         distribution over states.
     """
     if np.shape(model.reward) != np.shape(env.reward):
         raise ValueError(
-            f"model has reward of shape {list(np.shape(model.reward))}; legal with this "
-            f"environment is {list(np.shape(env.reward))}"
+            f"model has reward of shape {list(np.shape(model.reward))}; expected "
+            f"{list(np.shape(env.reward))} with this environment"
         )
     actions = plan_within(model, env)[1].argmax(-1)
     reward, transition = np.asarray(env.reward), np.asarray(env.transition)
@@ -374,7 +385,10 @@ def performance_limits(env: MDP, *, start: Array | None = None) -> tuple[float, 
 
     Args:
       env: the environment.
-      start: ``[S]``, the distribution to average by; None weighs all states alike.
+      start: ``[S]``, the distribution to average by; None weights all states equally.
+
+    Returns:
+      The uniform policy's mean value and the optimal one.
     """
     values = policy_value(env, uniform_policy(env)), policy_iteration(env)[0]
     low, high = (v.mean() if start is None else _weigh(v, start) for v in values)

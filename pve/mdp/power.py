@@ -8,8 +8,8 @@ For policies :math:`\pi_b` with rewards :math:`r_b` and a discounted transition
    v_{k+1} = r_b + P_b\, v_k, \qquad
    P_b(s, s') = \sum_a \pi_b(a \mid s)\, p(s' \mid s, a),
 
-from :math:`v_0` to :math:`v_K`. Let :math:`\lambda_k` be the derivative of a number by
-:math:`v_k`. The adjoints run backwards from the given :math:`\lambda_K`,
+from :math:`v_0` to :math:`v_K`. Let :math:`\lambda_k` be the derivative of a scalar with
+respect to :math:`v_k`. The adjoints run backwards from the given :math:`\lambda_K`,
 
 .. math:: \lambda_k = P_b^\top \lambda_{k+1}, \qquad \lambda_0 = \bar v_0,
 
@@ -24,8 +24,8 @@ and all other derivatives are sums of outer products of adjoints and iterates,
 
 The iteration reads the same matrix :math:`K` times. Where that matrix stays meanwhile
 decides the speed, and so there are several implementations of the one function:
-``"chains"`` for the cores of a CPU, ``"kernel"`` for a GPU, ``"products"`` for what is
-neither or has too many states, and ``"reference"`` to measure the others by.
+``"chains"`` for the cores of a CPU, ``"kernel"`` for a GPU, ``"products"`` for other
+devices or too many states, and ``"reference"`` to measure the others by.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from jaxtyping import Float
 
 from pve.checks import Array, check_positive_integer
 
-# Unasked, a GPU may multiply float32 matrices in TF32, which keeps ten bits of a
-# fraction: relative errors near 1e-3, where the chapters tell apart far less. On a CPU it
-# changes nothing.
+# By default a GPU may multiply float32 matrices in TF32, which keeps ten bits of the
+# fraction: relative errors near 1e-3, where the chapters tell apart far less. On a CPU
+# this changes nothing.
 HIGHEST = jax.lax.Precision.HIGHEST
 
 # Policies whose chains are iterated together. One matrix of Four Rooms is 43 kB in
@@ -54,7 +54,7 @@ GROUP = 10
 # float32, which holds all K = 60 steps of 50 policies in Four Rooms.
 BLOCK = 2**22
 
-# States that a chain of "kernel" is padded to, a power of two as Triton asks. A chain of
+# States that a chain of "kernel" is padded to, a power of two for Triton. A chain of
 # the largest size is 64 kB, and 64 registers of each thread in eight warps hold it.
 SMALLEST, LARGEST = 16, 128
 WARPS = 8
@@ -62,7 +62,7 @@ WARPS = 8
 Transition = Float[Array, "S A S"]
 Policies = Float[Array, "B S A"]
 Values = Float[Array, "B S"]
-# What a forward pass keeps, and the derivatives by transition, reward, policies, values.
+# What a forward pass keeps; derivatives by transition, reward, policies and values.
 Residuals = tuple[Array, Array, Array]
 Cotangents = tuple[Transition, Values, Policies, Values]
 
@@ -79,16 +79,16 @@ def policy_power(
     """Iterate v ← r_π + P_π v, ``order`` times, for a batch of policies.
 
     Differentiable in all four arrays, in reverse mode; works under ``jit``, ``scan`` and
-    ``vmap``. Arrays are of one type of float. All matrix products are of full precision,
-    whatever the device's habit.
+    ``vmap``. All arrays are of one float type. All matrix products are of full precision,
+    whatever the device's default.
 
     ==============  ====================================================================
     implementation  how
     ==============  ====================================================================
     ``reference``   The definition, differentiated by JAX. Slow and obviously right.
     ``chains``      Forms P_π once per policy, few enough at a time for a core's cache.
-    ``products``    Never forms P_π: one product of all values with the transition a
-                    step, weighted by the policies.
+    ``products``    Never forms P_π: each step takes one product of all values with the
+                    transition and weights it by the policies.
     ``kernel``      A Pallas kernel whose programs hold one P_π each on the chip; for
                     up to 128 states, beyond which it is ``products``. Interpreted,
                     hence slow, unless JAX's default backend is a GPU.
@@ -107,7 +107,7 @@ def policy_power(
 
     Raises:
       ValueError: the order is below 1 or there is no such implementation.
-      TypeError: the order is no integer.
+      TypeError: the order is not an integer.
     """
     power = IMPLEMENTATIONS[check_implementation(implementation)]
     order = check_positive_integer("order", order)
@@ -119,7 +119,7 @@ def check_implementation(name: Any) -> str:
     """Return the name; raise unless it is one of ``IMPLEMENTATIONS``."""
     if name not in tuple(IMPLEMENTATIONS):
         legal = ", ".join(map(repr, IMPLEMENTATIONS))
-        raise ValueError(f"implementation is {name!r}; legal are {legal}")
+        raise ValueError(f"implementation is {name!r}; expected one of {legal}")
     return name
 
 
@@ -218,11 +218,11 @@ _chains.defvjp(_chains_forward, _chains_backward)
 def _products(
     order: int, transition: Transition, reward: Values, policies: Policies, values: Values
 ) -> Values:
-    """Multiply all values by the transition, then weigh by the policies, at every step.
+    """Multiply all values by the transition, then weight by the policies, at every step.
 
     That is A times the arithmetic of a product with a chain that is formed already, but
     in one large matrix product, [B, S] @ [S, S * A], with a matrix that all policies
-    share. Kept are [K, B, S] iterates and as many adjoints; nothing is [B, S, S].
+    share. It keeps [K, B, S] iterates and as many adjoints; nothing is [B, S, S].
     """
     return _products_forward(order, transition, reward, policies, values)[0]
 
@@ -259,7 +259,7 @@ def _products_backward(order: int, residuals: Residuals, cotangent: Values) -> C
 
     # The outer products of all steps and policies are one matrix product whose inner
     # length is K * B, which is what an accelerator is fast at. Its left factor has A
-    # times the numbers of the adjoints, so that long or wide problems take it in blocks
+    # times as many numbers as the adjoints, so long or wide problems take it in blocks
     # of steps; at the sizes of the experiments there is one block.
     most = max(1, BLOCK // policies.size)
     blocks = _split(adjoints, most), _split(iterates, most)
@@ -305,7 +305,7 @@ def _pad(array: Array, size: int, *axes: int) -> Array:
 
 
 def _launch(kernel: Callable[..., None], inputs: list[Array], outputs: list[Array]) -> Any:
-    """Run a kernel, a program for each policy.
+    """Run a kernel, one program per policy.
 
     Args:
       kernel: called with a program's references, inputs first.
@@ -403,7 +403,7 @@ def _on_chip_backward(order: int, residuals: Residuals, cotangent: Values) -> Co
         jax.ShapeDtypeStruct(iterates.shape, iterates.dtype),
     ]
     at_start, adjoints = _launch(kernel, inputs, outputs)
-    # Padded to the end: the products of matrices are faster at such sizes.
+    # Padded until the end: matrix products are faster at such sizes.
     outer = jnp.einsum("bks,bkt->bst", adjoints, iterates, precision=HIGHEST)
     transition_bar = jnp.einsum("bas,bst->sat", policies, outer, precision=HIGHEST)
     policies_bar = jnp.einsum("bst,ast->bsa", outer, action_first, precision=HIGHEST)

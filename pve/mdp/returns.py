@@ -1,8 +1,8 @@
 r"""The whole distribution of a return: its law, its variance, its worst part.
 
 The value of a policy is the mean of the return :math:`G = \sum_t \gamma^t r(s_t, a_t)`.
-Who fears bad luck asks for more. The *law* of the return over finitely many moves is a
-finite list of atoms, found by following (state, return so far). Over all moves the
+Those who fear bad luck want to know more. The *law* of the return over finitely many moves
+is a finite list of atoms, found by following (state, return so far). Over all moves the
 variance :math:`\sigma^2` solves a linear equation like the value's,
 
 .. math:: \sigma_\pi^2(s) = \operatorname{Var}\bigl[ r(s, a) + \gamma v_\pi(s') \bigr]
@@ -13,7 +13,7 @@ The *conditional value at risk* :math:`\mathrm{CVaR}_\alpha` is the mean of the 
 :math:`\alpha` of the return's outcomes (Rockafellar and Uryasev, 2000); at
 :math:`\alpha = 1` it is the mean.
 
-The rewards of an `pve.MDP` are means: chance within a reward itself is not seen here.
+The rewards of a `pve.MDP` are means: chance within a reward itself is not seen here.
 """
 
 from __future__ import annotations
@@ -23,11 +23,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pve.checks import Array, check_policies, check_positive_integer
+from pve.checks import (
+    Array,
+    check_policies,
+    check_positive_integer,
+    check_takes_legal,
+)
 from pve.mdp.core import MDP, exact
 from pve.mdp.planning import policy_value
 
-SAME = 1e-12  # returns that differ by less than this share of the largest are one atom
+SAME = 1e-12  # returns that differ by less than this share of their bound are one atom
 
 
 class Law(NamedTuple):
@@ -61,7 +66,7 @@ class Law(NamedTuple):
           ValueError: the share is not in (0, 1].
         """
         if not 0 < share <= 1:
-            raise ValueError(f"share is {share!r}; legal are numbers in (0, 1]")
+            raise ValueError(f"share is {share!r}; expected a number in (0, 1]")
         before = np.concatenate([[0.0], np.cumsum(self.chances)[:-1]])
         taken = np.clip(share - before, 0.0, self.chances)
         return float(taken @ self.returns / taken.sum())
@@ -77,18 +82,22 @@ def return_law(mdp: MDP, policy: Array, state: int, moves: int) -> Law:
       moves: how many rewards are counted, ≥ 1. Atoms can multiply at each.
 
     Returns:
-      The law; returns that are equal to rounding are one atom.
+      The law; returns that are equal up to rounding are one atom.
 
     Raises:
       ValueError: the policy, the state or the number of moves is not legal.
     """
     mdp = exact(mdp)
     check_policies(policy, mdp.num_states, mdp.num_actions)
+    check_takes_legal(policy, mdp.legal)
     check_positive_integer("moves", moves)
     if not 0 <= state < mdp.num_states:
-        raise ValueError(f"state is {state}; legal are 0 … {mdp.num_states - 1}")
+        raise ValueError(
+            f"state is {state}; expected an integer from 0 to {mdp.num_states - 1}"
+        )
     policy = np.asarray(policy, np.float64)
-    size = max(1.0, float(np.abs(mdp.reward).max())) / (1 - mdp.discount)
+    rewards = np.abs(mdp.reward[np.isfinite(mdp.reward)])
+    size = float(rewards.max() or 1.0) / (1 - mdp.discount)
     here = {(state, 0): (0.0, 1.0)}  # by state and rounded return: return, chance
     for t in range(moves):
         following: dict[tuple[int, int], tuple[float, float]] = {}
@@ -110,7 +119,7 @@ def return_law(mdp: MDP, policy: Array, state: int, moves: int) -> Law:
 
 
 def return_deviation(mdp: MDP, policy: Array) -> np.ndarray:
-    """The standard deviation of a policy's endless return, from every state.
+    """The standard deviation of a policy's return over all moves, from every state.
 
     Args:
       mdp: the MDP.
@@ -125,7 +134,7 @@ def return_deviation(mdp: MDP, policy: Array) -> np.ndarray:
     mdp = exact(mdp)
     value = policy_value(mdp, policy)
     policy = np.asarray(policy, np.float64)
-    centred = mdp.reward - value[:, None]  # of a state's return: small differences
+    centred = mdp.reward - value[:, None]  # about a state's value: small differences
     ahead, squared = mdp.expect(np.stack([value, value**2]))
     gamma = mdp.discount
     spread = centred**2 + 2 * gamma * centred * ahead + gamma**2 * squared
@@ -150,7 +159,10 @@ def plan_for_cvar(
       share: α, 0 < α ≤ 1; 1 plans for the mean.
 
     Returns:
-      The CVaR and the policy ``[S, A]``; among equals the one of the lowest actions.
+      The CVaR and the policy ``[S, A]``; among equals the lexicographically first.
+
+    Raises:
+      ValueError: the state, the number of moves or the share is not legal.
     """
     shapes = itertools.product(range(mdp.num_actions), repeat=mdp.num_states)
     best, plan = -np.inf, np.eye(mdp.num_actions)[np.zeros(mdp.num_states, int)]

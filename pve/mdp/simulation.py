@@ -1,8 +1,8 @@
 """Trajectories of a policy, how often it acts optimally, and where it gets to.
 
 Performance that is normalised by the uniform policy hides bad plans where that policy pays
-penalties all the time: beside it stand what a plan is worth from the start, the probability
-that it reaches a goal, and the share of states where it is optimal.
+penalties all the time. So this module also gives a plan's value from the start, the
+probability that it reaches a goal, and the share of states where it is optimal.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pve.checks import Array, check_policies, check_positive_integer
+from pve.checks import (
+    Array,
+    check_policies,
+    check_positive_integer,
+    check_takes_legal,
+)
 from pve.mdp.core import MDP, exact
 from pve.mdp.planning import (
     best_actions,
@@ -43,10 +48,13 @@ def trajectories(
       ValueError: the start, the policy or a number is not legal.
     """
     check_policies(policy, mdp.num_states, mdp.num_actions)
+    check_takes_legal(policy, mdp.legal)
     check_positive_integer("num", num)
     check_positive_integer("length", length)
     if not 0 <= start < mdp.num_states:
-        raise ValueError(f"start is {start}; legal are 0 … {mdp.num_states - 1}")
+        raise ValueError(
+            f"start is {start}; expected an integer from 0 to {mdp.num_states - 1}"
+        )
     chain = np.einsum("sa,sat->st", np.asarray(policy, float), exact(mdp).transition)
     logits = jnp.asarray(np.log(np.maximum(chain, 1e-300)), jnp.float32)
 
@@ -60,9 +68,16 @@ def trajectories(
 
 
 def optimal_action_share(model: MDP, env: MDP) -> float:
-    """The share of states where the model's greedy action is optimal in the environment.
+    """The share of states where the model's optimal action is optimal in the environment.
 
-    An action counts as optimal if it is equal to the best to rounding.
+    An action counts as optimal if it equals the best up to rounding.
+
+    Args:
+      model: an MDP with the environment's numbers of states and actions.
+      env: the environment.
+
+    Returns:
+      A number in [0, 1].
     """
     optimal = best_actions(env, policy_iteration(env)[0])
     _, policy = plan_within(model, env)
@@ -73,7 +88,7 @@ def hitting_probability(mdp: MDP, policy: Array, targets: Array) -> np.ndarray:
     """The probability that a policy ever reaches one of some states.
 
     It is the least solution h of h = 1 on the targets and h = P_π h elsewhere: h = 0 where
-    no path leads to them, and a linear system, which then is regular, in the other states.
+    no path leads to them, and a linear system, then nonsingular, in the other states.
 
     Args:
       mdp: the MDP; its discount plays no part.
@@ -81,16 +96,18 @@ def hitting_probability(mdp: MDP, policy: Array, targets: Array) -> np.ndarray:
       targets: the states, integers.
 
     Returns:
-      ``[S]``, of the first state.
+      ``[S]``, by the first state.
 
     Raises:
       ValueError: the policy or a target is not legal.
     """
     check_policies(policy, mdp.num_states, mdp.num_actions)
+    check_takes_legal(policy, mdp.legal)
     targets = np.atleast_1d(np.asarray(targets, int))
     if ((targets < 0) | (targets >= mdp.num_states)).any():
         raise ValueError(
-            f"targets are {targets.tolist()}; legal are 0 … {mdp.num_states - 1}"
+            f"targets are {targets.tolist()}; expected integers from 0 to "
+            f"{mdp.num_states - 1}"
         )
     chain = np.einsum("sa,sat->st", np.asarray(policy, float), exact(mdp).transition)
     there = np.zeros(mdp.num_states, bool)
@@ -108,11 +125,12 @@ def hitting_probability(mdp: MDP, policy: Array, targets: Array) -> np.ndarray:
 
 
 class Assessment(NamedTuple):
-    """What a plan is good for, beside its mean value over states.
+    """What a plan achieves, besides its mean value over states.
 
     Attributes:
       start_value: its value from the start.
-      goal_probability: how likely it ever reaches a goal from there; NaN without goals.
+      goal_probability: the probability that it ever reaches a goal from there; NaN without
+        goals.
       optimal_share: the share of states where it acts optimally.
     """
 
@@ -127,10 +145,10 @@ def assess_plan(plan: Array, env: MDP, goals: Array = ()) -> Assessment:
     Args:
       plan: ``[S, A]``, a policy.
       env: the environment; the start is ``env.start``, all states alike if that is None.
-      goals: the goals, states; none if there are none.
+      goals: the goal states; empty if there are none.
 
     Returns:
-      The three numbers. An action is optimal if it is equal to the best to rounding.
+      The three numbers. An action is optimal if it equals the best up to rounding.
 
     Raises:
       ValueError: the plan or a goal is not legal.
@@ -147,7 +165,7 @@ def assess_plan(plan: Array, env: MDP, goals: Array = ()) -> Assessment:
 
 
 def constant_plans(mdp: MDP) -> list[np.ndarray]:
-    """The policies that always take one action, of the actions legal everywhere."""
+    """The policies that always take the same action, for each that is legal everywhere."""
     plans = np.eye(mdp.num_actions)
     legal = np.ones(mdp.num_actions, bool) if mdp.legal is None else mdp.legal.all(0)
     return [np.tile(plans[a], (mdp.num_states, 1)) for a in np.flatnonzero(legal)]

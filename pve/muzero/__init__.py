@@ -1,6 +1,6 @@
 """A small agent that learns a latent model by MuZero's unrolled loss.
 
-`pve.experiments.muzero` trains pairs of them; from the command line
+`pve.experiments.muzero` trains pairs of them; from the command line::
 
     python -m pve muzero DATA_DIR SEED --preset standard
 """

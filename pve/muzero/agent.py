@@ -12,9 +12,9 @@ actions :math:`a_0, a_1, \dots` it predicts
    \hat r_i = \hat z_i \cdot \tilde r_{a_i}, \qquad
    \hat v_i = \hat z_i \cdot u_j .
 
-Data come in phases. In each the agent looks ahead in its model as deep as the loss
+Data come in phases. In each the agent looks ahead in its model as far as the loss
 unrolls, moves its policy a little towards what it found, acts, keeps the trajectories in
-one slot of a ring, and takes gradient steps of the batch mean of
+one slot of a ring, and takes gradient steps on the batch mean of
 
 .. math::
 
@@ -24,7 +24,7 @@ on segments of the ring, values being in units of :math:`1 / (1 - \gamma)`. Head
 belongs to slot ``j``: its targets :math:`g` are λ-returns of the policy that filled the
 slot, along that policy's own trajectories. The newest slot's head is MuZero's value; the
 others are values of past policies, whose part of the loss is weighted by ``past``: 0 for
-the plain loss, 1 with the addition of Grimm et al. (2021). Both see the same random keys.
+the plain loss, 1 for the addition of Grimm et al. (2021). Both see the same random keys.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Settings:
       actors: trajectories in a phase, from states drawn uniformly.
       length: moves in a trajectory, at least ``unroll``.
       batch: segments in a gradient step, half of them from the newest slot.
-      refresh: steps after which the targets are computed anew.
+      refresh: steps between one computation of the targets and the next.
       exploration: the probability of a uniform action.
       change: how far a phase's policy moves towards the planner's, in (0, 1].
       trace: λ of the returns.
@@ -90,11 +90,11 @@ class Settings:
                 check_positive_integer(field.name, getattr(self, field.name))
         if self.steps % self.refresh:
             raise ValueError(
-                f"steps is {self.steps}; legal are multiples of refresh = {self.refresh}"
+                f"steps is {self.steps}; expected a multiple of refresh = {self.refresh}"
             )
         if self.length < self.unroll:
             raise ValueError(
-                f"length is {self.length}; legal are integers ≥ unroll = {self.unroll}"
+                f"length is {self.length}; expected an integer ≥ unroll = {self.unroll}"
             )
         for name in ("exploration", "change", "trace"):
             check_share(name, getattr(self, name))
@@ -120,7 +120,7 @@ class Agent(NamedTuple):
     """Where an agent stands between two phases.
 
     Attributes:
-      phase: how many phases it has behind it.
+      phase: how many phases it has completed.
       params: its model's parameters.
       moments: the optimiser's state.
       ring: states ``[slots, actors, length + 1]``, actions and rewards ``[slots, actors,
@@ -193,7 +193,7 @@ def unroll(params: Params, states: Array, actions: Array) -> tuple[Array, Array]
 
 @full_precision
 def look_ahead(params: Params, head: Array, discount: Any, depth: int) -> Array:
-    """The model's action values of each state, ``depth`` moves before the head.
+    """The model's action values in each state, looking ``depth`` moves ahead to the head.
 
     Args:
       params: the latent model.
@@ -301,7 +301,7 @@ def live(
       settings: what the agent is and how long it learns.
 
     Returns:
-      The agent after, and what the phase leaves behind.
+      The agent afterwards, and what the phase leaves behind.
     """
     num_actions = env.num_actions
     gamma, slots, k = env.discount, settings.slots, settings.unroll

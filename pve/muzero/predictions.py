@@ -1,6 +1,6 @@
 """What a latent model gets right, computed exactly against the environment.
 
-How well the model predicts a policy is computed exactly in two ways: along the actions
+How well the model predicts a policy is computed in two ways: along the actions
 that the policy takes in the world, on the product chain of world and model; and with the
 policy acting inside the model.
 """
@@ -50,7 +50,7 @@ def latent_model(params: Params, slot: int, discount: float) -> LatentModel:
 
 
 def follow(model: LatentModel, env: MDP, policy: Array, values: Array) -> np.ndarray:
-    """One backup on the product chain: the policy sees the world, the model its actions.
+    """One backup on the product chain: the policy sees the world, the model only actions.
 
     Args:
       model: the latent model.
@@ -88,7 +88,7 @@ def along_actions(model: LatentModel, env: MDP, policy: Array, order: int) -> np
 
 
 def latent_policy(model: LatentModel, policy: Array) -> np.ndarray:
-    """A policy of the model's own states: what π does in the states encoded so, ``[d, A]``.
+    """A policy of the model's own states: what π does in the states so encoded, ``[d, A]``.
 
     The weight of state s in latent state z is φ(z | s), all states being equally likely.
     """
@@ -101,7 +101,7 @@ def inside(model: LatentModel, policy: Array, order: int | None = None) -> np.nd
 
     Args:
       model: the latent model.
-      policy: ``[S, A]``, made one of latent states by `latent_policy`.
+      policy: ``[S, A]``, turned into one of latent states by `latent_policy`.
       order: k rewards and then the head; None for rewards without end, ṽ_π.
     """
     acting = latent_policy(model, policy)
@@ -179,10 +179,10 @@ def measure(key: Array, env: MDP, trace: Trace, settings: Settings) -> xr.Datase
       settings: the agent's.
 
     Returns:
-      Per policy the root-mean-square errors over states of the order-k predictions, along
-      actions and inside the model, against T_π^k of the model's own head, and of the
-      endless one inside the model against v_π, with its correlation; how well plans do;
-      the acting policies' values; losses.
+      For each policy, the root-mean-square errors over states of the order-k predictions,
+      along actions and inside the model, against T_π^k of the model's own head, and of the
+      value inside the model against v_π, with their correlation; how well plans do; the
+      acting policies' values; losses.
     """
     slot = (settings.phases - 1) % settings.slots
     last = Params(*(np.asarray(array[-1]) for array in trace.params))

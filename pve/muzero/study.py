@@ -24,7 +24,7 @@ def by_kind(results: xr.Dataset, name: str) -> xr.DataArray:
       name: of the measure.
 
     Returns:
-      ``(…, kind)``: the root mean square over the policies of a kind, or of correlations
+      ``(…, kind)``: the root mean square over the policies of a kind, or for correlations
       the mean.
     """
     found = results[name]
@@ -40,8 +40,8 @@ class Comparison(NamedTuple):
     Attributes:
       wins: pairs in which the addition is better.
       pairs: how many there are.
-      chance: of a split as uneven as this one, or more, if both were alike: a two-sided
-        sign test, equal pairs left out.
+      chance: the probability of a split at least as uneven as this one if both were alike,
+        by a two-sided sign test, ties left out.
     """
 
     wins: int
@@ -50,17 +50,17 @@ class Comparison(NamedTuple):
 
 
 def compare(plain: xr.DataArray, added: xr.DataArray, larger: bool = False) -> Comparison:
-    """Compare agents with past policies with plain ones, pair by pair.
+    """Compare agents that use past policies to plain ones, pair by pair.
 
     Args:
-      plain: ``[run]``, a number of each plain agent.
-      added: ``[run]``, of each agent with past policies.
+      plain: ``[run]``, a number for each plain agent.
+      added: ``[run]``, for each agent that uses past policies.
       larger: whether the larger number is the better one.
     """
     gain = np.asarray(added - plain) * (1 if larger else -1)
     wins, ties = int((gain > 0).sum()), int((gain == 0).sum())
     decided = len(gain) - ties
-    from scipy import stats  # here: whoever imports the library would wait a second for it
+    from scipy import stats  # here: at the top it would slow every import by a second
 
     chance = float(stats.binomtest(wins, decided).pvalue) if decided else 1.0
     return Comparison(wins, len(gain), chance)

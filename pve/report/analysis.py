@@ -51,14 +51,15 @@ ORDERS = (1, 5, math.inf)
 BATCH, LEARNING_RATE = 20, 1e-2
 TWIN_POLICIES = 50  # under which states are compared
 EPSILON = 0.01  # of the values' standard deviation
+NOTHING = 1e-12  # of the largest optimal value: the rounding of a value that is 0
 
 
 class Effort(NamedTuple):
-    """How much is done, by the size of the world alone.
+    """How much is done; the size of the world alone decides it.
 
     Attributes:
-      pairs: of states and actions whose class is looked at.
-      widths: of these, how many in linear programmes.
+      pairs: of states and actions, whose class is examined.
+      widths: how many of these get linear programmes, too.
       policies: that each run trains on.
       steps: of the longer trainings.
       runs: of each training.
@@ -86,7 +87,7 @@ class Analysis:
       plan: ``[S, A]``, an optimal policy.
       states: a row for each state: its name, v_*, the plan's action.
       plans: a row for each plan: what it is worth, whether it reaches a goal.
-      pairs: a row for each pair that was looked at: the class, its flat directions.
+      pairs: a row for each pair that was examined: the class, its flat directions.
       orders: a row for each order of the loss and length of training.
       ranks: a row for each policy set, rank and length of training.
     """
@@ -114,7 +115,7 @@ def effort_for(mdp: MDP) -> Effort:
     if size > LARGEST:
         raise ValueError(
             f"the world has {mdp.num_states} states and {mdp.num_actions} actions: a model "
-            f"is {size:,} numbers; a report trains dozens of models, and legal are "
+            f"is {size:,} numbers; a report trains dozens of models, at most "
             f"{LARGEST:,}"
         )
     small, S = mdp.num_states <= 150, mdp.num_states
@@ -123,18 +124,18 @@ def effort_for(mdp: MDP) -> Effort:
         pairs=min(mdp.reward.size, 60 if small else 12),
         widths=min(mdp.reward.size, 8 if small else 2),
         policies=min(1000, max(100, 2 * 10**7 // mdp.reward.size // 10)),
-        steps=int(np.clip(4 * 10**8 // size, 400, 6000)),
+        steps=int(np.clip(4 * 10**8 // size, 400, 4000)),
         runs=3 if small else 2,
         ranks=tuple(ranks if small else ranks[::2]),
     )
 
 
 def analyse(place: Place, seed: int = 0, *, progress: bool = True) -> Analysis:
-    """Ask a world all questions.
+    """Ask a world all the questions.
 
     Args:
       place: the world.
-      seed: of everything random, an integer ≥ 0.
+      seed: of everything random, an integer from 0 to 2³² − 1.
       progress: whether to show a bar.
 
     Returns:
@@ -240,7 +241,9 @@ class _Questions:
             "states that no action leaves": int(stays.all(-1).sum()),
             "goals that are known": len(place.goals),
             alike: len(twins(policy_value(mdp, policies))),
-            "optimal value, lowest to highest": f"{value.min():.4g} to {value.max():.4g}",
+            "optimal value, lowest to highest": (
+                f"{value.min() + 0.0:.4g} to {value.max() + 0.0:.4g}"
+            ),
             "optimal value, mean over states": best,
             "uniform policy's value, mean over states": low,
         }
@@ -257,7 +260,10 @@ class _Questions:
         """The class of exact models, pair by pair, and how far near ones may stray."""
         mdp, effort = self.mdp, self.effort
         choices = mdp.num_actions if mdp.legal is None else int(mdp.legal.sum(-1).max())
-        policies = self._draw("class", choices * (mdp.num_states + 20), "deterministic")
+        # A pair has S unknowns, and should be taken by about twice as many policies: with
+        # fewer than S its class would look larger than it is.
+        num = 2 * choices * (mdp.num_states + 20)
+        policies = self._draw("class", num, "deterministic")
         values = policy_value(mdp, policies)
         taken = policies == 1
         served = np.argwhere(taken.any(0))
@@ -356,10 +362,12 @@ class _Questions:
                 constant[int(np.argmax(worth))]
             ]
         for order, found in models.items():
-            shown[f"of models of order {order:g} (medians)"] = [
+            name = "∞" if order == math.inf else f"{order:g}"
+            shown[f"of models of order {name} (medians)"] = [
                 plan_within(model, mdp)[1] for model in found
             ]
         rows = []
+        nothing = NOTHING * np.abs(policy_value(mdp, optimal)).max()
         for name, plans in shown.items():
             worth = [policy_value(mdp, plan).mean() for plan in plans]
             assessed = [assess_plan(plan, mdp, self.place.goals) for plan in plans]
@@ -368,7 +376,7 @@ class _Questions:
                 {
                     "plan": name,
                     "mean value": float(np.median(worth)),
-                    "value from the start": start,
+                    "value from the start": start if abs(start) > nothing else 0.0,
                     "reaches a goal": goal,
                     "optimal in": share,
                 }
@@ -381,7 +389,7 @@ def _spread(models: list[MDP]) -> float:
 
 
 def _measured(found: Trained, performances: np.ndarray) -> dict[str, float]:
-    """The share of the loss that is left, and how well the models plan."""
+    """The loss at the end, the share of it that is left, and how well the models plan."""
     count = max(1, found.losses.shape[1] // 20)
     first, last = (
         np.median(found.losses[:, part])

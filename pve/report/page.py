@@ -19,11 +19,11 @@ from pve.figures import plan_on_map
 from pve.figures.report import by_order, by_rank
 from pve.figures.save import encoded
 from pve.report.analysis import EPSILON, Analysis
+from pve.results.endings import AT_REST
 from pve.runs.provenance import machine, versions
 from pve.runs.store import make_folder
 
 LISTED = 12  # rows of a table on the page; the CSV has all
-MOVING = 0.02  # of the spread at the start: what changes by more still moves
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --line: #c9c9c9; }
@@ -35,12 +35,15 @@ body { color: var(--ink); background: var(--paper); margin: 0 auto; max-width: 5
 h1, h2 { line-height: 1.25; } h2 { margin-top: 2.5rem; }
 code { overflow-wrap: anywhere; }
 .wide { overflow-x: auto; } figure { margin: 1rem 0; }
+figure > div { overflow-x: auto; }
 figure img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption, footer { font-size: .92rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap;
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 7rem; }
+th { white-space: normal; vertical-align: bottom; }
+.pair img { min-width: 34rem; }
 .answer { border-left: 4px solid #0072b2; padding: .3rem 1rem; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); }
 """
@@ -108,18 +111,21 @@ def _size(analysis: Analysis) -> str:
 
 
 def _optimum(analysis: Analysis) -> str:
-    parts = [_answer(plan_sentence(analysis.plans))]
+    starts = analysis.place.mdp.start is not None
+    parts = [_answer(plan_sentence(analysis.plans, starts=starts))]
     if analysis.place.xy is not None:
         parts.append(
             _figure(
                 plan_on_map(analysis.place, analysis.value, analysis.plan),
-                "The optimal value of each cell in colour, an optimal action as an arrow.",
-                "A map coloured by optimal value with an arrow in each cell",
+                "The optimal value of each cell in colour, an optimal action as an arrow; "
+                "a star marks a goal, a cross another end.",
+                "A map coloured by optimal value with an arrow in each cell that goes on",
             )
         )
     best = analysis.states.sort_values("value", ascending=False, kind="stable")
+    shown = best.drop(columns=_unnamed(analysis))
     parts += [
-        _table(best.drop(columns=_unnamed(analysis)), "states"),
+        _table(shown.rename(columns={"name": "state", "action name": "action"}), "states"),
         _table(analysis.plans, "plans"),
         "<p>A plan is a policy. Values from the start weigh the starts as the world says, "
         "all states alike where it does not.</p>",
@@ -155,6 +161,7 @@ def _trained(analysis: Analysis) -> str:
         "order of the loss, after a quarter of the training (grey) and all of it. Bars: "
         "lowest to highest run.",
         "Two panels, spread and performance against the order of the loss",
+        panels=2,
     )
     answer = _answer(spread_sentence(analysis.orders))
     return "\n".join([answer, figure, _table(analysis.orders, "orders")])
@@ -167,6 +174,7 @@ def _small(analysis: Analysis) -> str:
         "trained on policies along improvement paths, disturbed by deterministic or by "
         "stochastic choices. Dashed: after a quarter of the training.",
         "Two panels, loss and performance against the rank of the model",
+        panels=2,
     )
     note = (
         "<p>Performance is the mean value of a model's optimal plan in the world, on the "
@@ -177,13 +185,19 @@ def _small(analysis: Analysis) -> str:
     return "\n".join([answer, figure, _table(analysis.ranks, "ranks"), note])
 
 
-def plan_sentence(plans: pd.DataFrame) -> str:
-    """What the optimal plan is worth, beside acting at random."""
+def plan_sentence(plans: pd.DataFrame, *, starts: bool) -> str:
+    """What the optimal plan is worth, beside acting at random.
+
+    Args:
+      plans: see `pve.report.analysis.Analysis`.
+      starts: whether the world says where it starts.
+    """
     optimal, uniform = (
         plans.set_index("plan").loc[name] for name in ("optimal", "uniform")
     )
     text = (
-        f"From the start the optimal plan is worth {optimal['value from the start']:.4g}, "
+        f"{'From the start' if starts else 'On the mean over all states'} the optimal plan "
+        f"is worth {optimal['value from the start']:.4g}, "
         f"acting at random {uniform['value from the start']:.4g}."
     )
     if not math.isnan(optimal["reaches a goal"]):
@@ -192,7 +206,7 @@ def plan_sentence(plans: pd.DataFrame) -> str:
 
 
 def class_sentence(pairs: pd.DataFrame) -> str:
-    """Whether the exact class is the world alone, as far as was looked."""
+    """Whether the exact class is the world alone, as far as was examined."""
     number, points = len(pairs), int((pairs["dimension"] == 0).sum())
     if points == number:
         text = (
@@ -218,7 +232,7 @@ def spread_sentence(orders: pd.DataFrame) -> str:
     said = []
     for order, found in orders.groupby("order", sort=True):
         before, last = found.sort_values("steps")["spread kept"]
-        moves = abs(last - before) > MOVING
+        moves = abs(last - before) > AT_REST
         name = "∞" if order == math.inf else f"{order:g}"
         said.append(f"order {name} {last:.0%}{' (still moving)' if moves else ''}")
     return "Of the spread they began with, models keep: " + ", ".join(said) + "."
@@ -252,14 +266,16 @@ def _answer(sentence: str) -> str:
     return f'<p class="answer">{html.escape(sentence)}</p>'
 
 
-def _figure(figure: Figure, caption: str, alternative: str) -> str:
+def _figure(figure: Figure, caption: str, alternative: str, *, panels: int = 1) -> str:
+    """A picture with its caption; one of two panels scrolls on a narrow screen."""
     data = base64.b64encode(encoded(figure, "svg")).decode()
     plt.close(figure)
-    return (
-        f'<figure><img src="data:image/svg+xml;base64,{data}" '
-        f'alt="{html.escape(alternative)}"><figcaption>{html.escape(caption)}</figcaption>'
-        "</figure>"
-    )
+    name = html.escape(alternative)
+    image = f'<img src="data:image/svg+xml;base64,{data}" alt="{name}">'
+    if panels > 1:
+        region = f'tabindex="0" role="region" aria-label="{name}"'
+        image = f'<div class="pair" {region}>{image}</div>'
+    return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"
 
 
 def _table(table: pd.DataFrame, name: str = "") -> str:

@@ -14,7 +14,7 @@ from pve.equivalence.distances import (
 )
 from pve.runs import store
 from pve.runs.folders import ExperimentFolder, RunFolder
-from pve.runs.meanings import described
+from pve.runs.meanings import described, origin
 
 COMPONENTS = 2
 
@@ -43,11 +43,11 @@ def comparisons(
 def _comparison(
     folder: ExperimentFolder, dimension: str, value: float, runs: list[RunFolder]
 ) -> xr.Dataset:
-    """The same of the runs that agree in a coordinate, kept beside them."""
+    """The same for the runs that agree in a coordinate, cached beside them."""
     made_of = store.digest({run.name: run.record()[store.DIGEST] for run in runs})
     place = folder.path / Path(runs[0].name).parent
     for path in place.glob(f"geometry-{made_of[:16]}-*.nc"):
-        # It is named by its checksum, too; damaged, it is derived again.
+        # Its name holds its checksum, too; if damaged, it is derived again.
         if path.stem.endswith(f"-{store.sha256(path.read_bytes())[:16]}"):
             return store.read_dataset(path)
     last = np.stack([_models(run.last_snapshot()) for run in runs])
@@ -86,7 +86,8 @@ def _comparison(
         dataset["published_diameter_error"] = (dimension, [error])
     for old in place.glob("geometry-*.nc"):
         old.unlink()
-    dataset = described(dataset, folder.path.name)
+    title = f"{folder.path.name} {dimension}={value}, {len(runs)} runs compared"
+    dataset = described(dataset, folder.path.name, origin(title, folder.identity()))
     content = store.encode_dataset(dataset)
     name = f"geometry-{made_of[:16]}-{store.sha256(content)[:16]}.nc"
     store.write_bytes(place / name, content)

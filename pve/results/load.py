@@ -31,17 +31,18 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
       experiment: its name, see `pve.experiments`.
 
     Returns:
-      A dataset; of diameter ``loss`` (order, run, logged_step), ``performance`` and
+      A dataset; for diameter ``loss`` (order, run, logged_step), ``performance`` and
       ``normalised_performance`` (order, run, step), ``score`` (order, run, step,
       component), ``spread`` (order, step), ``diameter`` (order), ``explained`` (order,
-      component). Of capacity ``loss`` (mode, rank, run, logged_step), ``performance`` and
-      ``normalised_performance`` (mode, rank, run, step). Of muzero the measures of
+      component). For capacity ``loss`` (mode, rank, run, logged_step), ``performance`` and
+      ``normalised_performance`` (mode, rank, run, step). For muzero the measures of
       `pve.muzero.measure` along (arm, run). Runs that are not finished are NaN. The
-      attributes hold the configuration, and the mean values of the uniform and the
-      optimal policy.
+      attributes hold the configuration, the mean values of the uniform and the optimal
+      policy, and the seconds that all runs took.
 
     Raises:
-      ValueError: there is no such experiment or no finished run.
+      ValueError: there is no such experiment or no finished run, or the environment has
+        changed.
       pve.runs.store.CorruptFile: a file is damaged; the message names it.
     """
     module = find_experiment(experiment)
@@ -50,7 +51,7 @@ def load(data_dir: str | Path, experiment: str) -> xr.Dataset:
     finished = [run for run in folder.runs() if run.finished]
     if not finished:
         raise ValueError(
-            f"data folder {str(folder.path)!r} holds no finished run; legal is one with "
+            f"data folder {str(folder.path)!r} holds no finished run; expected one with "
             "at least one (`python -m pve status` lists them)"
         )
     for run in finished:
@@ -84,7 +85,7 @@ def _environment(configuration: dict[str, Any]) -> MDP:
     if fingerprint(env) != configuration["environment"]:
         raise ValueError(
             f"environment {configuration['env']!r} has changed since these results were "
-            "computed; legal is the one they were computed on"
+            "computed; expected the one they were computed on"
         )
     return env
 
@@ -116,14 +117,14 @@ def load_model(
     discount = float(_environment(folder.identity()).discount)
     if set(coordinates) != set(module.DIMENSIONS):
         raise ValueError(
-            f"coordinates are {sorted(coordinates)}; legal are {list(module.DIMENSIONS)}"
+            f"coordinates are {sorted(coordinates)}; expected {list(module.DIMENSIONS)}"
         )
     finished = [run for run in folder.runs() if run.finished]
     found = [run for run in finished if run.coordinates == coordinates]
     if not found:
         names = ", ".join(run.name for run in finished[:6])
         raise ValueError(
-            f"run {coordinates} is not finished; legal are {names}"
+            f"run {coordinates} is not finished; expected one of {names}"
             f"{' …' if len(finished) > 6 else ''}"
         )
     run = found[0]
@@ -138,7 +139,9 @@ def load_model(
                 snapshot = shard.sel(step=step)
                 break
         else:
-            raise ValueError(f"step is {step}; legal are {', '.join(map(str, steps))}")
+            raise ValueError(
+                f"step is {step}; expected one of {', '.join(map(str, steps))}"
+            )
     return module.model_of(snapshot, discount)
 
 
@@ -175,7 +178,7 @@ def present(data_dir: str | Path) -> list[str]:
     if not names:
         commands = ", ".join(f"`python -m pve {name}`" for name in EXPERIMENTS)
         raise ValueError(
-            f"data folder {str(data_dir)!r} holds no results; legal is a folder that "
+            f"data folder {str(data_dir)!r} holds no results; expected a folder that "
             f"one of {commands} has filled"
         )
     return names

@@ -1,9 +1,9 @@
-"""Trained models of limited rank at some moments of their training, a small file a rank.
+"""Trained models of limited rank at some moments of their training, a small file per rank.
 
-A summary has no models, and a data folder keeps the last of the capacity experiment. To
-see what training changes in a model one needs an earlier one, too. So the last models come
-from the data folder, and the earlier ones out of the same runs, trained again from their
-beginning: they are kept only if their plans are worth exactly what the folder has on
+A summary has no models, and of the capacity experiment a data folder keeps only the last
+ones. To see what training changes in a model, one needs an earlier one, too. So the last
+models come from the data folder, and the earlier ones from the same runs, trained again
+from the start: they are kept only if their plans are worth exactly what the folder has on
 record for that step.
 
 From a data folder that ``python -m pve capacity`` has filled::
@@ -44,7 +44,7 @@ def write_moments(
     Args:
       data_dir: the data folder.
       out: the folder to write to; it is made.
-      steps: at which earlier moments, each an evaluation of the experiment.
+      steps: of the earlier moments, each one at which the experiment was evaluated.
 
     Returns:
       The files. One for each rank holds the models' rewards and factors in float32,
@@ -53,15 +53,17 @@ def write_moments(
     Raises:
       ValueError: the data folder holds no finished run, a step is none of its
         evaluations, or ``out`` cannot be written.
-      RuntimeError: a run that was trained again is not what is on record; this machine or
-        these versions round in another way.
+      RuntimeError: a run that was trained again differs from the record; this machine or
+        these versions round differently.
     """
     results = load(data_dir, NAME)
     folder = ExperimentFolder(data_dir, NAME)
     last, legal = int(results.step.values[-1]), results.step.values[1:-1].tolist()
     steps = sorted({check_positive_integer("step", step) for step in steps})
     if not set(steps) <= set(legal):
-        raise ValueError(f"steps are {steps}; legal are {', '.join(map(str, legal))}")
+        raise ValueError(
+            f"steps are {steps}; expected some of {', '.join(map(str, legal))}"
+        )
     plan = plan_again(folder.identity(), data_dir)
     found: dict[int, list[xr.Dataset]] = {}
     with threads.linear_algebra():
@@ -97,7 +99,7 @@ def _file(rank: int) -> str:
 def _earlier(
     plan: Plan, at: dict[str, Any], steps: Sequence[int], recorded: xr.DataArray
 ) -> dict[int, dict[str, np.ndarray]]:
-    """A run's models at some steps, trained again and held against the record."""
+    """A run's models at some steps, trained again and checked against the record."""
     found: dict[int, dict[str, np.ndarray]] = {}
     if not steps:
         return found
@@ -128,11 +130,11 @@ def _dataset(arrays: Any) -> xr.Dataset:
 
 
 def load_moments(folder: str | Path, rank: int) -> xr.Dataset:
-    """Load what `write_moments` has written of one rank.
+    """Load what `write_moments` has written for one rank.
 
     Args:
       folder: where it was written.
-      rank: the models'.
+      rank: of the models.
 
     Returns:
       ``reward``, ``leave`` and ``arrive`` by (mode, rank, run, step), with the discount
@@ -145,7 +147,7 @@ def load_moments(folder: str | Path, rank: int) -> xr.Dataset:
     manifest, name = store.read_record(Path(folder) / MANIFEST), _file(rank)
     if name not in manifest["checksums"]:
         names = ", ".join(manifest["checksums"])
-        raise ValueError(f"rank is {rank}; legal are those of {names}")
+        raise ValueError(f"rank is {rank}; expected that of one of {names}")
     models = store.read_dataset(Path(folder) / name, manifest["checksums"][name])
     models.attrs = {**manifest["identity"], "discount": manifest["discount"]}
     return models

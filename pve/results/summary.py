@@ -33,38 +33,48 @@ def write_summary(data_dir: str | Path, out: str | Path) -> list[Path]:
 
     Args:
       data_dir: the data folder.
-      out: the folder to write to; it is made.
+      out: the folder to write to; it is made. Summaries of other experiments that it holds
+        stay.
 
     Returns:
       The files, ``NAME.nc`` for each experiment and the manifest.
 
     Raises:
       ValueError: the data folder holds no finished run, or ``out`` cannot be written.
-      pve.runs.store.CorruptFile: a file is damaged; the message names it.
+      pve.runs.store.CorruptFile: a file is damaged, or the manifest that ``out`` holds; the
+        message names it.
     """
     names = present(data_dir)
     some = [name for name in names if _any_finished(data_dir, name)] or names
     summaries = {name: load(data_dir, name) for name in some}
     folder = store.make_folder(Path(out))
-    manifest: dict[str, Any] = {"machine": provenance.machine(), "experiments": {}}
+    kept = _summarised(folder) if (folder / MANIFEST).exists() else {}
     paths = []
     for experiment, loaded in summaries.items():
         identity = ExperimentFolder(data_dir, experiment).identity()
-        facts, loaded.attrs = loaded.attrs, {}  # netCDF's know no booleans
+        facts, loaded.attrs = loaded.attrs, {}  # those of netCDF know no booleans
         title = f"{experiment}, all runs without their models"
         loaded = described(loaded, experiment, origin(title, identity))
         paths.append(folder / f"{experiment}.nc")
-        manifest["experiments"][experiment] = {
+        kept[experiment] = {
             "identity": identity,
             "facts": {
                 name: float(value)
                 for name, value in facts.items()
                 if name.endswith("_performance") or name == "seconds"
             },
+            "machine": provenance.machine(),
             "checksum": store.write_dataset(paths[-1], loaded),
         }
-    store.write_record(folder / MANIFEST, manifest)
+    store.write_record(folder / MANIFEST, {"experiments": kept})
     return [*paths, folder / MANIFEST]
+
+
+def _summarised(folder: Path) -> dict[str, dict[str, Any]]:
+    """What a manifest says of each experiment; earlier ones had one machine for all."""
+    manifest = store.read_record(folder / MANIFEST)
+    of_all = {"machine": manifest["machine"]} if "machine" in manifest else {}
+    return {name: {**of_all, **facts} for name, facts in manifest["experiments"].items()}
 
 
 def _any_finished(data_dir: str | Path, experiment: str) -> bool:
@@ -86,15 +96,15 @@ def load_summary(folder: str | Path, experiment: str) -> xr.Dataset:
       pve.runs.store.CorruptFile: a file is damaged; the message names it.
     """
     find_experiment(experiment)
-    manifest = store.read_record(Path(folder) / MANIFEST)
-    found = manifest["experiments"]
+    found = _summarised(Path(folder))
     if experiment not in found:
         raise ValueError(
-            f"summary {str(folder)!r} holds no {experiment!r}; legal are {sorted(found)}"
+            f"summary {str(folder)!r} holds no {experiment!r}; expected one of "
+            f"{sorted(found)}"
         )
     facts = found[experiment]
     dataset = store.read_dataset(Path(folder) / f"{experiment}.nc", facts["checksum"])
-    dataset.attrs = {**facts["identity"], **facts["facts"], "machine": manifest["machine"]}
+    dataset.attrs = {**facts["identity"], **facts["facts"], "machine": facts["machine"]}
     return dataset
 
 
@@ -109,8 +119,8 @@ def first_losses(summary: xr.Dataset, steps: int, **coordinates: Any) -> np.ndar
         ``mode="stochastic", rank=20, run=7``.
 
     Returns:
-      The recorded losses anew, ``[steps / log_every]``: those of the summary on an equal
-      machine, and nearly those on another.
+      The recorded losses anew, ``[steps / log_every]``; on an identical machine those of
+      the summary, on another nearly those.
 
     Raises:
       ValueError: the experiment's runs do not go through the one training loop.
@@ -122,7 +132,7 @@ def first_losses(summary: xr.Dataset, steps: int, **coordinates: Any) -> np.ndar
         job = plan.prepare(task)
         if not isinstance(job, Job):
             raise ValueError(
-                f"experiment is {plan.experiment!r}; legal are those whose runs are "
+                f"experiment is {plan.experiment!r}; expected one whose runs are "
                 "trained by `pve.training.loop`"
             )
         for _, chunk in run(job.state, job.problem, grid=plan.settings.every):

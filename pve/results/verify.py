@@ -1,4 +1,4 @@
-"""Is what a data folder holds sound, and does it come out again?"""
+"""Is what a data folder holds sound, and can it be reproduced?"""
 
 from __future__ import annotations
 
@@ -79,9 +79,10 @@ def retrain(data_dir: str | Path, name: str) -> list[str]:
     stored = folder.run(run_name)
     if not stored.finished:
         names = [run.name for run in folder.runs() if run.finished][:4]
+        such = f", such as {', '.join(f'{experiment}/{n}' for n in names)}"
         raise ValueError(
-            f"run {name!r} is not finished; legal are the finished runs, such as "
-            f"{', '.join(f'{experiment}/{n}' for n in names) or 'none yet'}"
+            f"run {name!r} is not finished; expected a finished run"
+            f"{such if names else ', of which there is none yet'}"
         )
     task = Task(tuple(stored.coordinates.items()), 1)
     with tempfile.TemporaryDirectory() as scratch, threads.linear_algebra():
@@ -100,7 +101,7 @@ def retrain(data_dir: str | Path, name: str) -> list[str]:
             "losses and measures": (stored.curves(), again.curves()),
             "the finished model": (stored.last_snapshot(), again.last_snapshot()),
         }
-        # What the numbers are said to mean may have been worded otherwise.
+        # The descriptions of the numbers may have been reworded.
         different = [
             what
             for what, (a, b) in pairs.items()

@@ -1,7 +1,7 @@
 """One run, one program: from wherever it stands to its record.
 
-An experiment says who takes its runs to their ends (``COMPUTE``): `compute` here, step by
-step in the one training loop, or `pve.runs.pieces.compute`.
+An experiment names what computes its runs (``COMPUTE``): `compute` here, step by step in
+the one training loop, or `pve.runs.pieces.compute`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class End(NamedTuple):
     Attributes:
       kind: ``"computed"``, ``"failed"``, ``"elsewhere"`` (another process owns the run)
         or ``"stopped"``.
-      error: of a failed run.
+      error: what a failed run raised; empty otherwise.
     """
 
     kind: str
@@ -43,8 +43,12 @@ def attempt(
     Args:
       plan: what the run belongs to.
       task: which run.
-      stop: set by another thread to end at the next chunk, a checkpoint written.
-      advanced: told after each chunk how many steps were taken.
+      stop: set by another thread to end at the next chunk, after writing a checkpoint.
+      advanced: called with numbers of steps: first those of the checkpoint, then those of
+        each chunk.
+
+    Returns:
+      How the attempt ended.
     """
     files = RunFolder(plan.path, task.name)
     try:
@@ -52,7 +56,7 @@ def attempt(
             if not mine:
                 return End("elsewhere")
             if not files.finished:  # another process may have just done it
-                # On cores, whatever accelerator there is: so says the arithmetic.
+                # On CPU cores, even beside an accelerator: the arithmetic says so.
                 cpu = jax.local_devices(backend="cpu")[0]
                 with jax.default_device(cpu), jax_defaults():
                     to_the_end = pkgutil.resolve_name(plan.module.COMPUTE)
@@ -65,8 +69,8 @@ def attempt(
 
 
 def failed(files: RunFolder, error: Exception) -> End:
-    """Record a run's error, if it can be; how its attempt ended."""
-    # On a disk that is full or gone the report still names the error.
+    """Record a run's error, if possible; return how its attempt ended."""
+    # If the disk is full or gone, the report still names the error.
     with contextlib.suppress(OSError):
         files.fail(error)
     return End("failed", f"{type(error).__name__}: {error}")
@@ -85,8 +89,9 @@ def compute(
       files: the run's folder, which the caller owns.
       plan: what the run belongs to.
       task: which run.
-      stop: set by another thread to end at the next chunk, a checkpoint written.
-      advanced: told after each chunk how many steps were taken.
+      stop: set by another thread to end at the next chunk, after writing a checkpoint.
+      advanced: called with numbers of steps: first those of the checkpoint, then those of
+        each chunk.
 
     Raises:
       Stopped: ``stop`` was set.

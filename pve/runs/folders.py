@@ -4,7 +4,7 @@
 
     DATA_DIR/diameter/
       manifest.json               the folder's identity
-      plan.json                   the runs that were ever asked for
+      plan.json                   the runs ever asked for
       order=30/run=7/
         checkpoint-<checksum>.nc  while the run goes on
         snapshots-000-<checksum>.nc …   shards of snapshots, each written when full
@@ -12,7 +12,7 @@
         record.json               checksums, versions, machine: written last
         failure.json              instead, if the run failed
 
-A run whose record stands is finished; nothing is ever computed again for it.
+A run whose record exists is finished; it is never computed again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FORMAT = 3
 READABLE = (2, 3)  # formats of folders that can be read and continued
 # What folders of format 2 leave out of their identity.
 UNRECORDED = ("arithmetic", "optax", "scipy")
-# How an engine rounds that has a program for each run, as an identity names it.
+# How an engine with one program for each run rounds, as an identity names it.
 ONE_RUN_A_PROGRAM = "one run a program, on CPU cores"
 _IN_LANES = re.compile(r"lanes of (\d+) on (.+)")
 SHARD = 20  # snapshots in a file: 3.5 MB at Four Rooms' size
@@ -61,7 +61,7 @@ def identity(
 
     Args:
       experiment: its name.
-      config: its setting.
+      config: its settings.
       seed: the seed.
       env: the fingerprint of the environment.
       arithmetic: how the engine rounds.
@@ -80,12 +80,12 @@ def identity(
 
 
 def in_lanes(width: int, device: str) -> str:
-    """How an engine rounds that has lanes of runs in a program, on a kind of device."""
+    """How an engine with lanes of runs in one program rounds, on a kind of device."""
     return f"lanes of {width} on {device}"
 
 
 def lanes_of(identity: dict[str, Any]) -> int | None:
-    """The number of lanes that an identity names; None if it is of another arithmetic."""
+    """The number of lanes that an identity names; None if its arithmetic is another."""
     found = _IN_LANES.fullmatch(identity.get("arithmetic", ""))
     return int(found[1]) if found else None
 
@@ -100,8 +100,8 @@ def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """What keeps runs of two identities apart, one line each; none if they belong together.
 
     Args:
-      found: the identity of runs that there are, perhaps of an earlier format, or of code
-        that gave the same numbers.
+      found: the identity of existing runs, perhaps of an earlier format, or of code that
+        gave the same numbers.
       wanted: the identity of runs made now.
     """
     return [
@@ -118,7 +118,7 @@ def _agree(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> bool:
     if name == "code":
         return provenance.same_numbers(wanted["code"], found.get("code", ""))
     if name == "arithmetic" and wanted[name] != ONE_RUN_A_PROGRAM:
-        return False  # the only one there was
+        return False  # format 2 had no other
     return name in UNRECORDED and name not in found and found.get("format") == 2
 
 
@@ -127,7 +127,7 @@ class ExperimentFolder:
 
     def __init__(self, data_dir: str | Path, experiment: str) -> None:
         if not str(data_dir).strip():
-            raise ValueError("data folder is ''; legal is the name of a folder")
+            raise ValueError("data folder is ''; expected the name of a folder")
         self.path = Path(data_dir) / experiment
         self.manifest = self.path / "manifest.json"
         self.plan = self.path / "plan.json"
@@ -137,7 +137,7 @@ class ExperimentFolder:
 
         Returns:
           The identity that the folder's runs are recorded with; the wanted one, or the one
-          that the folder was begun with where that is of an earlier format or code.
+          that the folder was begun with if that is of an earlier format or code.
 
         Raises:
           pve.runs.folders.OtherConfiguration: it holds another one; the message names
@@ -151,7 +151,7 @@ class ExperimentFolder:
                 if any(self.path.glob("*/**/record.json")):
                     raise OtherConfiguration(
                         f"data folder {str(self.path)!r} holds runs without a manifest; "
-                        "legal is a folder of this configuration or a new one"
+                        "expected a folder of this configuration or a new one"
                     )
                 store.write_record(self.manifest, {"identity": wanted})
                 return wanted
@@ -160,7 +160,7 @@ class ExperimentFolder:
         if differing:
             raise OtherConfiguration(
                 f"data folder {str(self.path)!r} holds another configuration: "
-                f"{'; '.join(differing)}; legal is the same one or a new folder"
+                f"{'; '.join(differing)}; expected the same one or a new folder"
             )
         return found
 
@@ -173,13 +173,13 @@ class ExperimentFolder:
         """
         if not self.manifest.exists():
             raise ValueError(
-                f"data folder {str(self.path)!r} holds no results; legal is a folder "
+                f"data folder {str(self.path)!r} holds no results; expected a folder "
                 f"that `python -m pve {self.path.name} {self.path.parent} SEED` has filled"
             )
         return store.read_record(self.manifest)["identity"]
 
     def ask(self, names: list[str]) -> None:
-        """Note that these runs were asked for, so that missing ones can be told."""
+        """Record that these runs were asked for, so that missing ones can be named."""
         with store.locked(self.path / ".lock", wait=True):
             asked = self.asked()
             if not set(names) <= set(asked):
@@ -202,10 +202,10 @@ class ExperimentFolder:
         return [self.run(name) for name in sorted(names, key=_natural)]
 
     def orphans(self) -> list[str]:
-        """What misses the file that says what it is, one line each; none if sound.
+        """What lacks the file that identifies it, one line each; none if sound.
 
-        A run whose curves stand has ended: until its record is written it keeps a
-        checkpoint, and if it failed it says so.
+        A run whose curves exist has ended: until its record is written it keeps a
+        checkpoint, and if it failed it has a failure file.
         """
         ended = [
             self.run(found.parent.relative_to(self.path).as_posix())
@@ -253,11 +253,11 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run ended and its record stands."""
+        """Whether the run has ended and its record exists."""
         return self.record_path.exists()
 
     def about(self) -> dict[str, str]:
-        """What the run's files say of themselves: what of, by what and how configured."""
+        """What the run's files say of themselves: title, source and configuration."""
         manifest = self.experiment / "manifest.json"
         identity = store.read_record(manifest)["identity"] if manifest.exists() else {}
         return origin(f"{self.experiment.name} {self.name}", identity)
@@ -277,20 +277,20 @@ class RunFolder:
         return store.read_record(self.record_path)
 
     def failure(self) -> str | None:
-        """The error of the last try, if it failed."""
+        """The error of the last attempt; None if it did not fail."""
         if not self.failure_path.exists():
             return None
         return store.read_record(self.failure_path)["error"]
 
-    # A run on its way ---------------------------------------------------------------
+    # A run in progress --------------------------------------------------------------
 
     def checkpoints(self) -> list[Path]:
-        """The checkpoints there are, the newest first."""
+        """The checkpoints, newest first."""
         found = self.path.glob("checkpoint-*.nc")
         return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
     def save_checkpoint(self, state: Any, history: dict[str, np.ndarray]) -> None:
-        """Keep a run's state and history; older checkpoints go when this one stands."""
+        """Keep a run's state and history; older checkpoints go once this one is written."""
         leaves = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
         content = store.encode_dataset(_plain_dataset({**leaves, **history}))
         path = self.path / f"checkpoint-{store.sha256(content)[:16]}.nc"
@@ -304,6 +304,9 @@ class RunFolder:
 
         Args:
           like: a state of the same structure.
+
+        Returns:
+          The state and the history.
         """
         structure: Any = jax.tree.structure(like)
         for path in self.checkpoints():
@@ -313,7 +316,7 @@ class RunFolder:
                     raise store.CorruptFile(f"{path}: the checksum is not the recorded one")
                 dataset = store.read_dataset(path)
             except (OSError, store.CorruptFile):
-                path.unlink(missing_ok=True)  # a damaged one is no use: start before it
+                path.unlink(missing_ok=True)  # a damaged one is no use: try the one before
                 continue
             count = structure.num_leaves
             leaves = [dataset[f"leaf_{i}"].values for i in range(count)]
@@ -341,7 +344,7 @@ class RunFolder:
     # A run at its end ---------------------------------------------------------------
 
     def finish(self, curves: xr.Dataset, shards: list[str], facts: dict[str, Any]) -> None:
-        """Write the curves, then the record, and drop what only a run on its way needs.
+        """Write the curves, then the record, and drop what only a run in progress needs.
 
         Raises:
           pve.runs.store.CorruptFile: a shard was damaged since it was written; it is

@@ -1,7 +1,7 @@
 """What the variables of stored files mean, said in the files themselves.
 
 Each variable carries a ``long_name`` and ``units`` as the CF conventions have them; nothing
-here has a unit, so all are ``1``. A file also says what it is of: see `origin`.
+here has a unit, so all are ``1``. A file also says what it holds: see `origin`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import xarray as xr
 
 from pve.experiments import find_experiment
 
-# Of what all experiments share; each says the rest itself.
+# For what all experiments share; each adds its own.
 MEANINGS = {
     "run": "index of the run",
     "step": "training steps taken",
@@ -37,12 +37,12 @@ MEANINGS = {
 def described(
     dataset: xr.Dataset, experiment: str, about: Mapping[str, str] | None = None
 ) -> xr.Dataset:
-    """The same dataset, its variables and itself described.
+    """The same dataset, described as a whole and variable by variable.
 
     Args:
       dataset: what is to be stored; variables without a meaning stay as they are.
-      experiment: what it is of, see `pve.experiments`.
-      about: more of that, as attributes, see `origin`.
+      experiment: whose results it holds, see `pve.experiments`.
+      about: further attributes, see `origin`.
     """
     meanings = {**MEANINGS, **find_experiment(experiment).MEANINGS}
     dataset = dataset.copy()
@@ -53,7 +53,7 @@ def described(
 
 
 def origin(title: str, configuration: Mapping[str, Any]) -> dict[str, str]:
-    """What a file says of itself: what of, by what and how configured."""
+    """What a file says of itself: title, source and configuration."""
     return {
         "title": title,
         "source": f"pve {metadata.version('pve')}",

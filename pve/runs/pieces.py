@@ -33,8 +33,9 @@ def compute(
       files: the run's folder, which the caller owns.
       plan: what the run belongs to; its experiment prepares a `PiecewiseJob`.
       task: which run.
-      stop: set by another thread to end at the next piece, a checkpoint written.
-      advanced: told after each piece how many steps were taken.
+      stop: set by another thread to end at the next piece, after writing a checkpoint.
+      advanced: called with numbers of steps: first those of the checkpoint, then those of
+        each piece.
 
     Raises:
       Stopped: ``stop`` was set.

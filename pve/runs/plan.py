@@ -21,7 +21,7 @@ class Plan:
 
     Attributes:
       experiment: its name.
-      settings: of the experiment, `ExperimentSettings` and what else its own have.
+      settings: of the experiment, an `ExperimentSettings` with fields of its own.
       seed: the seed.
       env: the environment.
       path: the experiment's own folder.
@@ -61,7 +61,7 @@ class Plan:
         return sum(self.module.run_bytes(self.settings, self.env, task) for task in tasks)
 
     def rounded(self, arithmetic: str) -> Plan:
-        """The plan for an engine that rounds so."""
+        """The plan for an engine of this arithmetic."""
         return dataclasses.replace(
             self, identity={**self.identity, "arithmetic": arithmetic}
         )
@@ -109,9 +109,9 @@ def make_plan(
 
 
 def plan_again(recorded: dict[str, Any], data_dir: str | Path) -> Plan:
-    """The plan that an identity was made of, by the code of now.
+    """The plan that an identity was made from, under the present code.
 
-    Which runs it asked for is not recorded: the plan's tasks are those of a small preset.
+    Which runs it asked for is not recorded: the plan's tasks are the smoke preset's.
 
     Args:
       recorded: an identity.
@@ -124,7 +124,7 @@ def plan_again(recorded: dict[str, Any], data_dir: str | Path) -> Plan:
 
 
 def settings_of(recorded: dict[str, Any]) -> Any:
-    """The settings that an identity was made of; which runs, those of a small preset.
+    """The settings that an identity was made from; what it lacks is the smoke preset's.
 
     Args:
       recorded: an identity, or the attributes of results, which hold it.

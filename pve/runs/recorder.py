@@ -1,8 +1,8 @@
 """The half of a run that knows files: states and losses in, files out.
 
-A run writes its snapshots as they are made, a checkpoint now and then, and its record
-last; killed at any moment it continues from its last checkpoint and ends with the same
-bits as if it had been left alone. Who computes the states is not known here.
+A run writes its snapshots in shards, a checkpoint now and then, and its record last;
+killed at any moment, it continues from its last checkpoint and ends with the same bits as
+if it had been left alone. What computes the states is not known here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Recorder:
     Args:
       files: the run's folder, which the caller owns.
       settings: of the experiment: its ``steps``, ``every`` and ``log_every``.
-      identity: what the run's record names.
+      identity: of the folder; the run's record holds its digest.
       job: what is measured and what is kept of a model.
     """
 
@@ -63,7 +63,7 @@ class Recorder:
             self.checkpoint(state)
 
     def checkpoint(self, state: Any) -> None:
-        """Write down where the run stands."""
+        """Write a checkpoint of where the run stands."""
         self.files.save_checkpoint(state, self._history.arrays())
         self._checkpointed = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Files that cannot be half written, and files that say when they were damaged.
+"""Files that are never half written, and files that reveal damage.
 
 Files are written by `pve.atomic`. Arrays are labelled xarray data in netCDF, records are
 JSON with a digest of their own; nothing is pickled.
@@ -35,7 +35,7 @@ def make_folder(path: Path) -> Path:
             pass
     except OSError as error:
         raise ValueError(
-            f"data folder {str(path)!r} cannot be written: {error.strerror}; legal is a "
+            f"data folder {str(path)!r} cannot be written: {error.strerror}; expected a "
             "folder that you may write, or a name where one can be made"
         ) from None
     return path
@@ -96,7 +96,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read a record and check its digest.
 
     Raises:
-      CorruptFile: the file is missing, no JSON, or its digest does not fit.
+      CorruptFile: the file is missing or not JSON, or its digest does not match.
     """
     try:
         record = json.loads(path.read_bytes())
@@ -111,7 +111,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock file; yields False at once if another process holds it.
+    """Hold a lock file; unless told to wait, yields False if another process holds it.
 
     The system releases the lock when its holder dies, however it dies.
     """

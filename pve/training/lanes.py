@@ -26,7 +26,7 @@ def advance_lanes(states: State, problems: Problem, length: int) -> tuple[State,
 
     Args:
       states: where the runs stand; every leaf has a leading axis of lanes, ``[N, …]``.
-      problems: of the runs, stacked likewise; all else they share.
+      problems: those of the runs, stacked likewise; they share all else.
       length: how many steps.
 
     Returns:
@@ -36,11 +36,11 @@ def advance_lanes(states: State, problems: Problem, length: int) -> tuple[State,
 
 
 def for_device(objective: Any, device: Any, num_states: int) -> Any:
-    """The same objective, its powers computed as a device does it best.
+    """The same objective, its powers computed in the way that suits a device best.
 
     Args:
       objective: see `pve.training.objective`; one without powers stays as it is.
-      device: of JAX.
+      device: a JAX device.
       num_states: ``S``, which decides whether a chain fits on a GPU's chip.
     """
     if not hasattr(objective, "implementation"):

@@ -27,10 +27,10 @@ from pve.training.problem import Problem, Recipe
 
 
 class State(NamedTuple):
-    """What flows from step to step, and what a checkpoint holds.
+    """What is carried from step to step, and what a checkpoint holds.
 
     Attributes:
-      step: how many steps were taken.
+      step: how many steps have been taken.
       params: the model's parameters.
       optimiser: the optimiser's state.
     """
@@ -109,8 +109,11 @@ class Stopped(Exception):
 
 
 def check_losses(losses: np.ndarray, start: int) -> None:
-    """Raise a ``FloatingPointError`` unless the losses of the steps from ``start`` are
-    finite.
+    """Raise a ``FloatingPointError`` that names the step unless all losses are finite.
+
+    Args:
+      losses: of successive steps.
+      start: the number of the first.
     """
     if not np.isfinite(losses).all():
         first = int(np.flatnonzero(~np.isfinite(losses))[0])

@@ -1,6 +1,6 @@
-r"""Objectives: what a model is trained to do, as hashable records that compile in.
+r"""Objectives: what a model is trained to do, as hashable records that are compiled in.
 
-All are asked the same: the loss of a model's parameters on a batch. *Order k* and
+All answer one question: the loss of a model's parameters on a batch. *Order k* and
 *proper* are the losses of value equivalence, on targets that the environment gave before
 training (`pve.equivalence.losses`). *Likelihood* and *squared value error* are baselines;
 they need the model's transitions formed, and the first looks at the environment itself.
@@ -85,7 +85,7 @@ class Likelihood:
     def loss(
         self, model: Model, params: Any, discount: float, batch: Any, env: Any
     ) -> Array:
-        """The same for every batch: the environment itself is looked at."""
+        """The same for every batch: it looks at the environment itself."""
         del batch
         return likelihood_loss(model.mdp(params, discount), _single(env))
 

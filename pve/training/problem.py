@@ -44,6 +44,10 @@ class Recipe:
       batch: pairs of policy and value in a batch, ≥ 1.
       learning_rate: Adam's, > 0.
       decay: ``"constant"`` or ``"cosine"`` (to zero at the last step).
+
+    Raises:
+      ValueError: an attribute is out of range.
+      TypeError: a number of steps or pairs is not an integer.
     """
 
     steps: int
@@ -71,7 +75,7 @@ class Recipe:
 )
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """All that decides a run but where it stands: what a compiled step is given.
+    """All that decides a run except where it stands: what a compiled step is given.
 
     It is a JAX pytree: the arrays are its leaves, the rest is compiled in. Problems that
     differ in their leaves alone share one compiled program, and can be stacked for `vmap`.

@@ -7,6 +7,7 @@ import math
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pve.checks import (
@@ -20,11 +21,15 @@ from pve.checks import (
 from pve.defaults import jax_defaults
 from pve.equivalence.models import Model, SoftmaxModel
 from pve.equivalence.policies import random_functions, random_policies
+from pve.mdp.bellman import bellman_power
 from pve.mdp.core import KNOWN, MDP
+from pve.mdp.planning import policy_value
+from pve.mdp.sparse import SparseMDP
 from pve.threads import side_by_side
+from pve.training.forecast import announce, forecast
 from pve.training.loop import fit, initial_state
 from pve.training.objective import value_equivalence
-from pve.training.problem import Problem, Recipe, make_data
+from pve.training.problem import Data, Problem, Recipe, make_data
 
 
 class Trained(NamedTuple):
@@ -43,7 +48,7 @@ class Trained(NamedTuple):
 @jax_defaults()
 def train(
     key: Array,
-    env: MDP,
+    env: MDP | SparseMDP,
     model: Model | None = None,
     order: int | float = math.inf,
     *,
@@ -58,7 +63,7 @@ def train(
 
     Args:
       key: a JAX key; run i draws from ``fold_in(key, i)``, whatever ``runs`` is.
-      env: the environment.
+      env: the environment, an MDP or a `pve.SparseMDP`.
       model: the family of models; None for `SoftmaxModel`.
       order: k = 1, 2, … or ``math.inf`` for proper value equivalence.
       runs: N, models from independent initial points and data.
@@ -75,8 +80,12 @@ def train(
 
     Raises:
       ValueError: an argument is out of range; the message names the legal values.
-      TypeError: an argument is of a wrong type.
+      TypeError: an argument is of the wrong type.
       FloatingPointError: a loss became infinite or NaN.
+
+    Warns:
+      UserWarning: the forecast is over ten minutes or 8 GB; it says how much of which, and
+        what would take less, before anything long begins.
 
     >>> import jax, pve
     >>> env = pve.MDP([[1.0, 0.0], [0.0, 2.0]], [[[0, 1], [1, 0]], [[1, 0], [0, 1]]], 0.9)
@@ -92,25 +101,37 @@ def train(
     if recipe is None:
         recipe = Recipe(10_000, learning_rate=1e-2, decay="cosine")
     if not isinstance(recipe, Recipe):
-        raise TypeError(f"recipe is {recipe!r}; legal is a pve.Recipe, or None")
+        raise TypeError(f"recipe is {recipe!r}; expected a pve.Recipe, or None")
     num_states, num_actions = env.num_states, env.num_actions
     if policies is not None:
         check_policies(policies, num_states, num_actions)
         check_takes_legal(policies, env.legal)
         if np.ndim(policies) != 3 or len(policies) == 0:
             raise ValueError(
-                f"policies has shape {list(np.shape(policies))}; legal is "
+                f"policies has shape {list(np.shape(policies))}; expected "
                 f"[P, {num_states}, {num_actions}] with P ≥ 1"
             )
     if values is not None:
         if policies is None:
-            raise ValueError("values without policies; legal is to give both or none")
+            raise ValueError("values without policies; give both or none")
         check_value_shape(values, num_states)
         if np.shape(values)[:-1] != np.shape(policies)[:1]:
             raise ValueError(
-                f"values has shape {list(np.shape(values))}; legal with these policies "
-                f"is [{len(policies)}, {num_states}]"
+                f"values has shape {list(np.shape(values))}; expected "
+                f"[{len(policies)}, {num_states}] with these policies"
             )
+
+    num = num_policies if policies is None else len(policies)
+    expected = forecast(
+        env,
+        model,
+        order,
+        runs=runs,
+        num_policies=num,
+        solved=order == math.inf and values is None,
+        recipe=recipe,
+    )
+    announce(expected, num, recipe)
 
     @jax_defaults()
     def one(index: int) -> tuple[MDP, np.ndarray]:
@@ -124,7 +145,7 @@ def train(
         functions = values
         if functions is None and order != math.inf:
             functions = random_functions(value_key, len(chosen), num_states)
-        data = make_data(env, chosen, functions, order)
+        data = _data(env, chosen, functions, order)
         state = initial_state(init_key, model, num_states, num_actions, recipe)
         problem = Problem(batch_key, data, model, objective, recipe, float(env.discount))
         state, losses = fit(state, problem)
@@ -134,3 +155,17 @@ def train(
 
     finished = side_by_side(one, list(range(runs)))
     return Trained([m for m, _ in finished], np.stack([ls for _, ls in finished]))
+
+
+def _data(
+    env: MDP | SparseMDP, policies: Array, values: Array | None, order: int | float
+) -> Data:
+    """What a run trains on; for a sparse world all its targets are computed here."""
+    if isinstance(env, MDP):
+        return make_data(env, policies, values, order)
+    if order == math.inf:
+        values = policy_value(env, policies) if values is None else values
+        targets = values
+    else:
+        targets = bellman_power(env, policies, values, int(order))
+    return Data(*(jnp.asarray(x, jnp.float32) for x in (policies, values, targets)))

@@ -1,9 +1,9 @@
 """A unit for the reward in which the values to be learned have mean 0 and deviation 1.
 
 Rewards of models start in U(−1, 1), and Adam moves a parameter by about its learning rate
-at a step, whatever the loss. In c r + b every v_π is c v_π + b / (1 − γ): the class of
-models, the optimal policies and the normalised performance stay, the loss is c² times as
-large.
+per step, whatever the loss. With c r + b for r every v_π becomes c v_π + b / (1 − γ): the
+class of models, the optimal policies and the normalised performance stay the same, and the
+loss is c² times as large.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def unit_of_values(values: Array, discount: float) -> tuple[float, float]:
       discount: γ.
 
     Returns:
-      Both; c is 1 where all values are equal to rounding.
+      Both; c is 1 where all values are equal up to rounding.
     """
     values = np.asarray(values, np.float64)
     deviation = float(values.std())

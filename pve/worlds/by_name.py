@@ -1,8 +1,9 @@
 """Environments by name, as the command line and the data folders know them.
 
-``four-rooms`` is Four Rooms; ``gymnasium:NAME`` an environment of Gymnasium that carries
-its table; ``map:FILE`` a grid world of your own, its map in a text file; ``npz:FILE`` an
-MDP that `pve.MDP.save` wrote. Options follow a question mark: ``four-rooms?discount=0.95``,
+``four-rooms`` is Four Rooms; ``jacks-cars`` Jack's car rental, whose discount is 0.9 if
+none is given; ``gymnasium:NAME`` an environment of Gymnasium that carries its table;
+``map:FILE`` a grid world of your own, its map in a text file; ``npz:FILE`` an MDP that
+`pve.MDP.save` wrote. Options follow a question mark: ``four-rooms?discount=0.95``,
 ``map:cave.txt?slip=0.1&absorbing=true``,
 ``gymnasium:FrozenLake-v1?is_slippery=false&map_name=8x8``. They are part of the name, and
 so of what identifies a data folder.
@@ -22,9 +23,10 @@ import numpy as np
 from pve.checks import check_discount
 from pve.mdp.core import MDP
 from pve.worlds.gridworld import GridWorld, four_rooms, grid_world
+from pve.worlds.jacks_cars import jacks_cars
 from pve.worlds.tables import gymnasium_by_name, make_gymnasium
 
-LEGAL = "'four-rooms', 'gymnasium:NAME', 'map:FILE' and 'npz:FILE'"
+LEGAL = "'four-rooms', 'jacks-cars', 'gymnasium:NAME', 'map:FILE' and 'npz:FILE'"
 DISCOUNT = 0.99
 
 
@@ -32,23 +34,28 @@ def make_environment(name: str) -> MDP:
     """Make an environment by name.
 
     Args:
-      name: ``four-rooms``, ``gymnasium:NAME``, ``map:FILE`` or ``npz:FILE``, and options:
-        ``discount`` of all; ``slip`` (the probability that another move happens than the
-        intended one) of Four Rooms and maps; ``absorbing``, ``step_cost`` of maps; whatever
-        `gymnasium.make` takes of Gymnasium's.
+      name: ``four-rooms``, ``jacks-cars``, ``gymnasium:NAME``, ``map:FILE`` or
+        ``npz:FILE``, and options: ``discount`` for all; ``slip`` (the probability that
+        a move other than the intended one happens) for Four Rooms and maps;
+        ``absorbing``, ``step_cost`` for maps; whatever `gymnasium.make` takes for
+        Gymnasium's.
 
     Returns:
-      The MDP, with the file's discount or 0.99 where none is given.
+      The MDP, with the file's discount, Jack's 0.9, or 0.99 where none is given.
 
     Raises:
       ValueError: the name, an option, the file or the map is not legal.
+      TypeError: the name is not a string.
     """
     if not isinstance(name, str):
-        raise TypeError(f"environment is {name!r}; legal are {LEGAL}")
+        raise TypeError(f"environment is {name!r}; expected one of {LEGAL}")
     kind, rest, options = _parts(name)
     if kind == "gymnasium" and rest:
         discount = options.pop("discount", DISCOUNT)
         return gymnasium_by_name(rest, _real("discount", discount), options)
+    if kind == "jacks-cars" and not rest:
+        _refuse_others(name, options, ("discount",))
+        return jacks_cars(**{key: _real(key, value) for key, value in options.items()})
     if kind == "npz" and rest:
         mdp = MDP.load(rest)
         _refuse_others(name, options, ("discount",))
@@ -57,7 +64,7 @@ def make_environment(name: str) -> MDP:
         return mdp
     world = _grid(name, kind, rest, options)
     if world is None:
-        raise ValueError(f"environment is {name!r}; legal are {LEGAL}")
+        raise ValueError(f"environment is {name!r}; expected one of {LEGAL}")
     return world.mdp
 
 
@@ -68,7 +75,7 @@ def with_discount(name: str, discount: float) -> str:
       ValueError: the name has a discount already, or the discount is not in [0, 1).
     """
     if "discount" in _parts(name)[2]:
-        raise ValueError(f"environment {name!r} has a discount; legal is to give it once")
+        raise ValueError(f"environment {name!r} has a discount; give it once")
     sign = "&" if "?" in name else "?"
     return f"{name}{sign}discount={check_discount(discount)!r}"
 
@@ -106,7 +113,7 @@ def _parts(name: str) -> tuple[str, str, dict[str, Any]]:
         key, equals, value = option.partition("=")
         if not (key.isidentifier() and equals and value) or key in options:
             raise ValueError(
-                f"environment {name!r} has option {option!r}; legal are ?NAME=VALUE and "
+                f"environment {name!r} has option {option!r}; expected ?NAME=VALUE and "
                 "&NAME=VALUE, each name once"
             )
         options[key] = _value(value)
@@ -146,7 +153,7 @@ def _grid(name: str, kind: str, rest: str, options: dict[str, Any]) -> GridWorld
     if "slip" in settings:
         slip = settings.pop("slip")
         if not 0 <= slip <= 1:
-            raise ValueError(f"slip is {slip!r}; legal are numbers in [0, 1]")
+            raise ValueError(f"slip is {slip!r}; expected a number in [0, 1]")
         settings["p_intended"] = 1 - slip
     return make(**settings)
 
@@ -155,17 +162,17 @@ def _refuse_others(name: str, options: dict[str, Any], own: tuple[str, ...]) -> 
     for key in options:
         if key not in own:
             raise ValueError(
-                f"environment {name!r} has option {key!r}; legal are {', '.join(own)}"
+                f"environment {name!r} has option {key!r}; expected one of {', '.join(own)}"
             )
 
 
 def _real(name: str, value: Any) -> float:
     if isinstance(value, bool | str):
-        raise ValueError(f"{name} is {value!r}; legal are numbers")
+        raise ValueError(f"{name} is {value!r}; expected a number")
     return float(value)
 
 
 def _truth(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{name} is {value!r}; legal are true and false")
+        raise ValueError(f"{name} is {value!r}; expected true or false")
     return value

@@ -1,12 +1,12 @@
-r"""Grid worlds from readable maps, Four Rooms first of all.
+r"""Grid worlds from readable maps, first among them Four Rooms.
 
 A map is lines of ``#``, ``x`` or ``X`` (wall), space, ``.`` or ``F`` (free), ``S`` (free,
 and a start), ``G`` (free, and a goal) and ``H`` or ``O`` (a hole, where an episode ends).
 States are all cells but walls, numbered row by row from the top. The actions are left,
 right, down, up. The intended action happens with probability ``p_intended``, each of the
-three others with a third of the rest; a move into a wall or off the map stays. Every
+three others with a third of the rest; a move into a wall or off the map stays put. Every
 transition *into* a goal is rewarded with 1, folded into :math:`r(s, a)` by expectation;
-unless said otherwise a goal is not absorbing.
+by default a goal is not absorbing.
 
 Four Rooms is from Sutton, Precup and Singh (1999); this version, with its map and its
 rewards, is the environment of Grimm et al. (2021).
@@ -30,8 +30,8 @@ WALL, FREE, START, GOAL, HOLE = "#", " ", "S", "G", "H"
 SIGNS = {"#": WALL, "x": WALL, "X": WALL, " ": FREE, ".": FREE, "F": FREE} | {
     "S": START, "G": GOAL, "H": HOLE, "O": HOLE
 }  # fmt: skip
-LEGAL = "legal are '#', 'x', 'X' (wall), ' ', '.', 'F' (free), 'S', 'G', 'H' and 'O' (hole)"
-ROWS = "legal are rows of signs, as words or lists"
+LEGAL = "expected '#', 'x', 'X' (wall), ' ', '.', 'F' (free), 'S', 'G', 'H' or 'O' (hole)"
+ROWS = "expected rows of signs, as words or lists"
 FOUR_ROOMS = """\
 #############
 #     #    G#
@@ -56,7 +56,7 @@ class GridWorld:
       mdp: the MDP.
       xy: ``[S, 2]``, the column and the row (from the top) of each state.
       walls: ``[height, width]``, true where there is a wall.
-      text: the map, without what are no cells.
+      text: the map, its cells alone.
     """
 
     mdp: MDP
@@ -74,7 +74,7 @@ class GridWorld:
         if not len(found):
             height, width = self.walls.shape
             raise ValueError(
-                f"cell ({x}, {y}) is no state; legal are the free cells of the "
+                f"cell ({x}, {y}) is no state; expected one of the free cells of the "
                 f"{width} × {height} map, such as {tuple(map(int, self.xy[0]))}"
             )
         return int(found[0])
@@ -99,25 +99,25 @@ def grid_world(
 
     Args:
       text: the map, see `pve.worlds.gridworld`: a text or a sequence of rows, such as the
-        ``desc`` of Gymnasium's lakes. A byte-order mark, the way lines end, blank first and
-        last lines and an indentation before the walls are no cells; spaces that all lines
-        begin with are such an indentation if in each a wall follows, or if floor has a sign
-        of its own.
+        ``desc`` of Gymnasium's lakes. A byte-order mark, line endings, blank first and last
+        lines and an indentation do not count as cells; spaces that all lines begin with are
+        an indentation if a wall follows them in each, or if floor has a sign of its own.
       p_intended: the probability that the intended action happens, in [0, 1].
       discount: in [0, 1).
-      absorbing: whether a goal ends an episode: who entered it stays, with reward 0, as in
-        a hole.
-      step_cost: what each move costs, those out of goals that do not absorb as well.
-      rewards: of entering, by sign (``"G"``, 1 if not given, ``"H"``, 0, ``"S"``, ``" "``)
-        or, which counts before that, by cell (x, y), column and row from 0.
+      absorbing: whether a goal ends an episode: all actions stay there, with reward 0, as
+        in a hole.
+      step_cost: what each move costs, moves out of goals that do not absorb included.
+      rewards: for entering, by sign (``"G"``, 1 unless given; ``"H"``, ``"S"``, ``" "``, 0)
+        or, taking precedence, by cell (x, y), column and row from 0.
 
     Returns:
       The grid world; its ``mdp.start`` is uniform over the cells ``S``, None without any.
 
     Raises:
       ValueError: the map is ragged, empty, without a goal or holds another sign, which the
-        message gives with its line and column, or a number is out of range.
-      TypeError: the map is neither text nor rows.
+        message gives with its line and column; a number is out of range; or a key of the
+        rewards is not on the map.
+      TypeError: the map is neither text nor rows, or a reward or cost is not a number.
 
     Warns:
       UserWarning: there are cells from which no goal can be reached.
@@ -139,7 +139,7 @@ def grid_world(
     num_actions = len(ACTION_STEPS)
     p_action = np.full((num_actions,) * 2, (1 - p_intended) / (num_actions - 1))
     np.fill_diagonal(p_action, p_intended)
-    moves = np.eye(len(xy))[next_state]  # [S, happening action, S]
+    moves = np.eye(len(xy))[next_state]  # [S, action that happens, S]
     transition = np.einsum("ab,sbt->sat", p_action, moves)
     signs = cells[rows, columns]
     reward = transition @ _entering(signs, xy, rewards or {}) - step_cost
@@ -156,7 +156,7 @@ def grid_world(
 def _entering(
     signs: np.ndarray, xy: np.ndarray, rewards: Mapping[str | tuple[int, int], float]
 ) -> np.ndarray:
-    """What entering each state is rewarded with."""
+    """The reward for entering each state."""
     found = (signs == GOAL).astype(float)
     for key, reward in sorted(rewards.items(), key=lambda item: isinstance(item[0], tuple)):
         if isinstance(key, str) and SIGNS.get(key, WALL) != WALL:
@@ -165,8 +165,8 @@ def _entering(
             where = (xy == key).all(-1) if isinstance(key, tuple) and len(key) == 2 else [0]
         if not np.any(where):
             raise ValueError(
-                f"rewards has {key!r}; legal are signs and cells (x, y) of the map that "
-                "are no wall"
+                f"rewards has {key!r}; expected a sign or a cell (x, y) of the map that "
+                "is not a wall"
             )
         found[where] = check_finite(f"reward of {key!r}", reward)
     return found
@@ -234,10 +234,10 @@ def _parse(text: Any) -> tuple[np.ndarray, str]:
         if len(line) != len(lines[0][1]):
             raise ValueError(
                 f"map has {len(line)} signs in line {number}, {len(lines[0][1])} in line "
-                f"{lines[0][0]}; legal are lines of one length"
+                f"{lines[0][0]}; expected lines of one length"
             )
     if not any(GOAL in line for _, line in lines):
-        raise ValueError("map has no goal; legal is a map with at least one 'G'")
+        raise ValueError("map has no goal; expected a map with at least one 'G'")
     cells = np.array([[SIGNS[sign] for sign in line] for _, line in lines])
     return cells, "\n".join(line for _, line in lines)
 
@@ -250,7 +250,7 @@ def _lines(text: Any) -> list[tuple[int, str]]:
         text = text.tolist()
     if not isinstance(text, Sequence) or isinstance(text, bytes):
         raise TypeError(
-            f"map is a {type(text).__name__}; legal are a text and a list of rows"
+            f"map is a {type(text).__name__}; expected a text or a list of rows"
         )
     lines = []
     for number, row in enumerate(text, 1):

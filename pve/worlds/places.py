@@ -1,4 +1,4 @@
-"""Worlds by name, with what their sources know beside the MDP: the map and the goals."""
+"""Worlds by name, with what their sources know besides the MDP: the map and the goals."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from pve.mdp.core import MDP
 from pve.worlds import by_name
-from pve.worlds.gridworld import GOAL, GridWorld
+from pve.worlds.gridworld import ACTION_NAMES, GOAL, GridWorld
+from pve.worlds.tables import END
 
-# Gymnasium's grids number left, right, down and up otherwise.
+# Gymnasium's grids number left, right, down and up differently.
 MOVES = {"FrozenLakeEnv": (0, 2, 1, 3), "CliffWalkingEnv": (3, 1, 2, 0)}
 
 
@@ -22,10 +23,10 @@ class Place:
 
     Attributes:
       name: as `pve.worlds.by_name` reads it.
-      mdp: the MDP.
+      mdp: the MDP; with a map, its states and actions are named after it.
       xy: ``[cells, 2]``, the column and the row of the first states; None without a map.
       walls: ``[height, width]``; None without a map.
-      moves: the actions in the order left, right, down, up; none without a map.
+      moves: the actions in the order left, right, down, up; empty without a map.
       goals: the states that are goals, if any are known to be.
       toys: its Gymnasium environment by its name, if its table is numbered as the MDP is
         and its starts are known; else empty.
@@ -45,18 +46,23 @@ def find_place(name: str, discount: float | None = None) -> Place:
 
     Args:
       name: see `pve.worlds.by_name.make_environment`.
-      discount: γ; None leaves that of the name or the file.
+      discount: γ; None keeps that of the name or the file.
+
+    Returns:
+      The place.
 
     Raises:
       ValueError: the name, an option, the file, the map or the discount is not legal.
-      TypeError: the name is no text.
+      TypeError: the name is not a string.
     """
     if discount is not None and isinstance(name, str):
         name = by_name.with_discount(name, discount)
     mdp = by_name.make_environment(name)
     grid = by_name.map_of(name)
     if grid is not None:
-        return Place(name, mdp, grid.xy, grid.walls, (0, 1, 2, 3), map_goals(grid), {})
+        own = tuple(range(len(ACTION_NAMES)))
+        mdp = _named(mdp, grid.xy, own)
+        return Place(name, mdp, grid.xy, grid.walls, own, map_goals(grid), {})
     toy = by_name.gymnasium_of(name)
     if toy is None:
         return Place(name, mdp, None, None, (), np.arange(0), {})
@@ -69,7 +75,24 @@ def find_place(name: str, discount: float | None = None) -> Place:
         return Place(name, mdp, None, None, (), goals, toys)
     height, width = bare.shape if hasattr(bare, "shape") else (bare.nrow, bare.ncol)
     xy = np.stack(np.divmod(np.arange(height * width), width)[::-1], -1)
+    mdp = _named(mdp, xy, moves)
     return Place(name, mdp, xy, np.zeros((height, width), bool), moves, goals, toys)
+
+
+def _named(mdp: MDP, xy: np.ndarray, moves: tuple[int, ...]) -> MDP:
+    """An MDP on a map, its states and actions named by cell and move if they have no names.
+
+    Cells are counted from 1, as a text file's lines and columns are; a state after them is
+    an end that was added.
+    """
+    cells = [f"row {y + 1}, column {x + 1}" for x, y in xy]
+    ends = [END] * (mdp.num_states - len(cells))
+    actions = [ACTION_NAMES[moves.index(a)] for a in range(mdp.num_actions)]
+    return dataclasses.replace(
+        mdp,
+        state_names=mdp.state_names or tuple(cells + ends),
+        action_names=mdp.action_names or tuple(actions),
+    )
 
 
 def map_goals(grid: GridWorld) -> np.ndarray:
@@ -79,12 +102,12 @@ def map_goals(grid: GridWorld) -> np.ndarray:
 
 
 def table_goals(table: Mapping[int, Any], mdp: MDP) -> np.ndarray:
-    """The states where the best paid of all outcomes that end an episode lead.
+    """The states to which the best-paid outcomes that end an episode lead.
 
     Args:
       table: ``table[s][a]``, outcomes as Gymnasium lists them.
-      mdp: what `pve.from_gymnasium` made of it: where the table goes on from the state that
-        an ending outcome enters, its goal is the end state, which was added.
+      mdp: what `pve.from_gymnasium` made of it; where the table goes on from the state that
+        an ending outcome enters, the goal is the end state that was added.
 
     Returns:
       The states, increasing; none if no outcome ends.

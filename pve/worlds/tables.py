@@ -6,10 +6,10 @@ state s', reward g and a mark d, 1 where the episode ends with it. What it says 
 .. math:: w_\pi(s) = \sum_a \pi(a \mid s) \sum_o p_o [g_o + \gamma (1 - d_o) w_\pi(s'_o)].
 
 An MDP goes on for ever, so the ends need a state of value 0. Where all outcomes of s'_o
-are unpaid and marked or stay, :math:`w_\pi(s'_o) = 0` whatever the mark, and it is that
-state, as Gymnasium's lakes have their holes. All other marked outcomes lead into one *end
-state*, which is added behind the table's states: all actions stay there, with reward 0. So
-:math:`v_\pi = w_\pi` in every state of the table.
+are unpaid and either marked or staying, :math:`w_\pi(s'_o) = 0` whatever the mark, and
+s'_o itself is that state, like the holes in Gymnasium's lakes. All other marked outcomes
+lead into one *end state*, which is added after the table's states: all actions stay there,
+with reward 0. So :math:`v_\pi = w_\pi` in every state of the table.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from pve.checks import ROW_SUM_TOLERANCE, Array, check_finite
 from pve.mdp.core import MDP
+from pve.mdp.sparse import SparseMDP, stays_sparse
 
 END = "end"  # the name of the state that is added, where states have names
 OUTCOMES = (
-    "legal are outcomes (probability, next state, reward) or (probability, next state, "
+    "expected outcomes (probability, next state, reward) or (probability, next state, "
     "reward, terminated)"
 )
 
@@ -39,7 +41,9 @@ class _Outcome(NamedTuple):
     ended: bool
 
 
-def from_table(table: Any, discount: float = 0.99, *, start: Any = None) -> MDP:
+def from_table(
+    table: Any, discount: float = 0.99, *, start: Any = None, sparse: bool | None = None
+) -> Any:
     """The MDP of a table of outcomes, ``table[s][a]``.
 
     Args:
@@ -47,18 +51,19 @@ def from_table(table: Any, discount: float = 0.99, *, start: Any = None) -> MDP:
         of outcomes ``(probability, next state, reward)`` or ``(probability, next state,
         reward, terminated)``. The keys of mappings may be anything hashable; states are
         numbered in their order, integers in theirs. A state may lack actions, which are
-        then not legal there, or all of them: it then is an end.
+        then not legal there, or all of them: then it is an end.
       discount: in [0, 1).
       start: the distribution of the first state, ``[S]`` or a mapping from states.
+      sparse: whether to make a `pve.SparseMDP`; None makes one if S² A is above 2²³.
 
     Returns:
-      The MDP. Every value of the table's states is the table's own; where outcomes are
-      marked as terminated an end state may be added, the last. Keys other than 0 … S − 1
-      are kept as names.
+      The MDP or SparseMDP. The values of the table's states are the table's own; where
+      outcomes are marked as terminated, an end state may be added, the last. Keys other
+      than 0 … S − 1 are kept as names.
 
     Raises:
       ValueError: probabilities that are negative or do not sum to one, a next state that is
-        none, a number that is not finite; the message names state and action.
+        not in the table, a number that is not finite; the message names state and action.
       TypeError: the table is of another form.
     """
     rows = {
@@ -68,7 +73,7 @@ def from_table(table: Any, discount: float = 0.99, *, start: Any = None) -> MDP:
     states = _ordered(list(rows))
     actions = _ordered(list(dict.fromkeys(a for row in rows.values() for a in row)))
     if not states or not actions:
-        raise ValueError("table has no states and actions; legal is at least one of each")
+        raise ValueError("table has no states and actions; expected at least one of each")
     number = {state: place for place, state in enumerate(states)}
     outcomes = {
         (s, a): _outcomes(
@@ -93,73 +98,81 @@ def from_table(table: Any, discount: float = 0.99, *, start: Any = None) -> MDP:
         for o in found
     )
     size = shape[0] + leaves
-    reward, transition = np.zeros((size, shape[1])), np.zeros((size, shape[1], size))
+    reward = np.zeros((size, shape[1]))
     legal = np.zeros(reward.shape, bool)
+    entries: list[tuple[int, int, int, float]] = []  # state, action, next state, chance
     for (s, a), found in outcomes.items():
         legal[s, a] = True
         for o in found:
             reward[s, a] += o.probability * o.gain
             stays = quiet[s] or (o.ended and not quiet[o.following])
             target = (s if quiet[s] else size - 1) if stays else o.following
-            transition[s, a, target] += o.probability
+            entries.append((s, a, target, o.probability))
     lasting = np.flatnonzero(~legal.any(-1))  # the added end, and states without actions
     legal[lasting] = True
-    transition[lasting, :, lasting] = 1
-    return MDP(
-        reward,
-        transition,
-        discount,
-        legal,
+    entries += [(s, a, s, 1.0) for s in map(int, lasting) for a in range(shape[1])]
+    *places, chances = map(np.array, zip(*entries, strict=True))
+    known = (
         _start(start, number, size),
         _names(states, [END] * leaves),
         _names(actions, []),
     )
+    if stays_sparse(sparse, reward.size * size):
+        pairs = places[0] * shape[1] + places[1]
+        rows = csr_array((chances, (pairs, places[2])), (reward.size, size))
+        return SparseMDP(reward, rows, discount, legal, *known)
+    transition = np.zeros((*reward.shape, size))
+    np.add.at(transition, tuple(places), chances)
+    return MDP(reward, transition, discount, legal, *known)
 
 
-def from_gymnasium(env: Any, discount: float = 0.99) -> MDP:
+def from_gymnasium(env: Any, discount: float = 0.99, *, sparse: bool | None = None) -> Any:
     """The MDP of a Gymnasium environment that carries its tabular model.
 
     Args:
       env: the environment, or its identifier such as ``"FrozenLake-v1"``.
       discount: in [0, 1).
+      sparse: as for `from_table`.
 
     Returns:
-      The MDP; the states and actions are numbered as in the environment, its distribution
-      of the first state is ``start``. Every state's values are those of the table, see
-      `from_table`: where states go on that a marked outcome enters, as in CliffWalking and
-      Taxi, an end state is added, the last. A limit on an episode's steps is no part of it.
+      The MDP or SparseMDP; the states and actions are numbered as in the environment, whose
+      distribution of the first state is ``start``. Every state's values are those of the
+      table, see `from_table`: where a state that a marked outcome enters goes on, as in
+      CliffWalking and Taxi, an end state is added, the last. A limit on an episode's steps
+      is not part of it.
 
     Raises:
       ValueError: there is no such environment, it has no table, its table is no MDP, or it
         does more than its table says: rewards or actions that a wrapper changes, Taxi's
         fickle passenger.
+      TypeError: a bare table is given.
 
     Warns:
-      UserWarning: around the environment is a wrapper of which it is not known whether it
-        changes what the table says.
+      UserWarning: the environment has a wrapper that may change what the table says.
     """
     name = env if isinstance(env, str) else type(getattr(env, "unwrapped", env)).__name__
     if isinstance(env, str):
         env = _make(env)
     if isinstance(env, Mapping | Sequence):
         raise TypeError(
-            f"environment is a {name}; legal are Gymnasium's. (Of a bare table "
-            "pve.from_table makes an MDP.)"
+            f"environment is a {name}; expected one of Gymnasium's "
+            "(pve.from_table makes an MDP of a bare table)"
         )
     bare = getattr(env, "unwrapped", env)
     table = getattr(bare, "P", None)
     if table is None:
         raise ValueError(
-            f"environment {name} has no tabular model `P`; legal are toy-text "
-            "environments such as FrozenLake-v1, CliffWalking-v1 and Taxi-v4"
+            f"environment {name} has no tabular model `P`; expected a toy-text "
+            "environment such as FrozenLake-v1, CliffWalking-v1 or Taxi-v4"
         )
     if getattr(bare, "fickle_passenger", False):
         raise ValueError(
             f"environment {name} has a fickle passenger, of whom its table `P` does not "
-            "tell; legal is fickle_passenger=False"
+            "tell; expected fickle_passenger=False"
         )
     _check_wrappers(env, bare, name)
-    return from_table(table, discount, start=getattr(bare, "initial_state_distrib", None))
+    start = getattr(bare, "initial_state_distrib", None)
+    return from_table(table, discount, start=start, sparse=sparse)
 
 
 # Wrappers that change neither rewards nor what actions do.
@@ -186,7 +199,7 @@ def _check_wrappers(env: Any, bare: Any, name: str) -> None:
             if isinstance(env, kind):
                 raise ValueError(
                     f"environment {name} is wrapped in {wrapper}, which changes its "
-                    f"{what}: its table `P` does not tell of that; legal is the "
+                    f"{what}: its table `P` does not tell of that; expected the "
                     "environment without it"
                 )
         if not isinstance(env, gymnasium.ObservationWrapper) and wrapper not in HARMLESS:
@@ -202,16 +215,16 @@ def gymnasium_by_name(name: str, discount: float, options: dict[str, Any]) -> MD
     """The MDP of an environment of Gymnasium, made by name with options.
 
     Raises:
-      ValueError: as of `from_gymnasium`, or the environment does not take an option.
+      ValueError: as for `from_gymnasium`, or the environment does not take an option.
     """
-    return from_gymnasium(_make(name, **options), discount)
+    return from_gymnasium(_make(name, **options), discount, sparse=False)
 
 
 def make_gymnasium(name: str, options: dict[str, Any]) -> Any:
     """An environment of Gymnasium, made by name with options.
 
     Raises:
-      ValueError: there is none of that name, or it does not take an option.
+      ValueError: there is no environment of that name, or it does not take an option.
     """
     return _make(name, **options)
 
@@ -223,16 +236,16 @@ def _make(identifier: str, **options: Any) -> Any:
         return gymnasium.make(identifier, **options)
     except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(
-            f"environment {identifier!r} cannot be made: {error}; legal are names that "
+            f"environment {identifier!r} cannot be made: {error}; expected a name that "
             "gymnasium knows, such as FrozenLake-v1"
         ) from None
-    except Exception as error:  # of the environment's own, as of an option it does not take
+    except Exception as error:  # its own, as for an option it does not take
         if not options:
             raise
         given = ", ".join(f"{key}={value!r}" for key, value in options.items())
         raise ValueError(
             f"environment {identifier!r} cannot be made with {given}: "
-            f"{' '.join(str(error).split())}; legal are its own options"
+            f"{' '.join(str(error).split())}; expected its own options"
         ) from None
 
 
@@ -242,11 +255,11 @@ def _items(found: Any, what: str) -> list[tuple[Any, Any]]:
         return list(found.items())
     if isinstance(found, Sequence | np.ndarray) and not isinstance(found, str | bytes):
         return list(enumerate(found))
-    raise TypeError(f"{what} is a {type(found).__name__}; legal are mappings and sequences")
+    raise TypeError(f"{what} is a {type(found).__name__}; expected a mapping or a sequence")
 
 
 def _ordered(keys: list[Hashable]) -> list[Hashable]:
-    """Integers by size, all else as it came."""
+    """Integers by size, all else in the order given."""
     plain = all(
         isinstance(k, int | np.integer) and not isinstance(k, enum.Enum) for k in keys
     )
@@ -268,13 +281,13 @@ def _outcomes(found: Any, where: str, number: dict[Hashable, int]) -> list[_Outc
         )
         if probability < 0:
             raise ValueError(
-                f"{what}: probability is {probability:g}; legal are numbers in [0, 1]"
+                f"{what}: probability is {probability:g}; expected a number in [0, 1]"
             )
         if not isinstance(ended, bool | np.bool_ | int | np.integer):
-            raise TypeError(f"{what}: terminated is {ended!r}; legal are true and false")
+            raise TypeError(f"{what}: terminated is {ended!r}; expected true or false")
         if not isinstance(following, Hashable) or following not in number:
             raise ValueError(
-                f"{what}: next state is {following!r}; legal are the table's states, "
+                f"{what}: next state is {following!r}; expected one of the table's states, "
                 f"{_list(list(number))}"
             )
         outcomes.append(_Outcome(probability, number[following], gain, bool(ended)))
@@ -299,13 +312,13 @@ def _start(start: Any, number: dict[Hashable, int], size: int) -> Array | None:
         for state, chance in start.items():
             if state not in number:
                 raise ValueError(
-                    f"start: {state!r} is no state; legal are {_list(list(number))}"
+                    f"start: {state!r} is no state; expected one of {_list(list(number))}"
                 )
             chances[number[state]] = check_finite(f"start of {state!r}", chance)
         return chances
     if np.shape(start) != (len(number),):
         raise ValueError(
-            f"start has shape {list(np.shape(start))}; legal is [{len(number)}]"
+            f"start has shape {list(np.shape(start))}; expected [{len(number)}]"
         )
     chances[: len(number)] = start
     return chances
