@@ -10,6 +10,7 @@ from pve import figures
 from pve.book import collapse
 from pve.equivalence.overrating import Overrating, Residuals, overrating
 from pve.figures.collapse import UNEVEN
+from pve.results import moments
 
 SETS = ("deterministic", "stochastic")
 
@@ -70,6 +71,7 @@ def test_what_the_prose_says(found, seen):
         for mode, run in seen
     }
     told = collapse.facts(found, seen, predicted)
+    assert collapse.fallen(found) == [0]
     assert told["fallen-number"] == 1
     assert told["at-goal"] == "none"
     assert told["fell-least"] == "0"
@@ -78,11 +80,13 @@ def test_what_the_prose_says(found, seen):
     assert told["single-stochastic"] == 1.0
 
 
-def test_models_are_measured_by_set_run_and_step(rooms):
+@pytest.fixture
+def models(rooms):
+    """One run of rank one, at two steps."""
     S, A = rooms.mdp.num_states, rooms.mdp.num_actions
     random = np.random.default_rng(0)
     shape = (1, 1, 1, 2)
-    models = xr.Dataset(
+    return xr.Dataset(
         {
             "reward": (
                 ("mode", "rank", "run", "step", "state", "action"),
@@ -100,10 +104,75 @@ def test_models_are_measured_by_set_run_and_step(rooms):
         {"mode": ["stochastic"], "rank": [1], "run": [3], "step": [10, 20]},
         {"discount": 0.99},
     )
+
+
+def test_models_are_measured_by_set_run_and_step(models, rooms):
     found = collapse.measured(models, rooms.mdp)
     assert list(found) == [("stochastic", 3, 10), ("stochastic", 3, 20)]
     # It forgets where it was: what it claims differs by the first reward alone.
     assert np.ptp(found["stochastic", 3, 20].own) < 1
+
+
+@pytest.fixture
+def worth():
+    """One set, two runs, as on the page: early errors, then late ones."""
+    return xr.DataArray(
+        [[[[68.0, 1, 2], [56, 3, 72]], [[70, 20, 0], [73, 70, 72]]]],
+        {
+            "mode": ["stochastic"],
+            "run": [0, 1],
+            "errors": list(collapse.ERRORS),
+            "transitions": list(collapse.TRANSITIONS),
+        },
+        ("mode", "run", "errors", "transitions"),
+        attrs={"optimum": 73.0},
+    )
+
+
+def test_the_table_of_exchanges(worth):
+    lines = collapse.exchange_table(worth).splitlines()
+    assert lines[0].endswith("| late errors, the world’s transitions |")
+    assert lines[3] == "| stochastic | 1 | 70.0 | 20.0 | 0.0 | 73.0 | 70.0 | 72.0 |"
+
+
+def test_an_exchange_is_told_as_it_is_seen(worth):
+    assert collapse.as_exchanged(worth, [0])
+    for errors, transitions, value in (
+        ("early", "late", 36.0),  # a plan that is still fairly good
+        ("late", "early", 2.0),  # no better than with its own transitions
+        ("late", "the world’s", 71.0),  # bad in the world, too
+    ):
+        other = worth.copy()
+        other.loc["stochastic", 0, errors, transitions] = value
+        assert not collapse.as_exchanged(other, [0])
+
+
+def test_exchanged_models_plan_as_they_would(models, rooms):
+    """Early and late models of one transition: only the errors tell them apart."""
+    worth = collapse.exchanged(models, rooms.mdp)
+    assert worth.sizes == {"mode": 1, "run": 1, "errors": 2, "transitions": 3}
+    own = [
+        pve.performance(
+            moments.model_at(models, mode="stochastic", rank=1, run=3, step=step), rooms.mdp
+        )
+        for step in (10, 20)
+    ]
+    for x in ("early", "late"):
+        np.testing.assert_allclose(worth.sel(transitions=x).values.ravel(), own)
+    assert worth.attrs["optimum"] == pytest.approx(
+        pve.policy_iteration(rooms.mdp)[0].mean()
+    )
+
+
+def test_the_table_of_rings(models, rooms):
+    (line,) = collapse.rings_table(models, rooms.mdp, [3]).splitlines()[2:]
+    assert line.startswith("| 3 | 0.01 | ")  # it goes to all 104 states alike
+    model = moments.model_at(models, mode="stochastic", rank=1, run=3, step=20)
+    found = overrating(model, rooms.mdp)
+    ring = found.visits.argmax()
+    back = rooms.mdp.transition[ring, found.action[ring], ring]
+    assert line.startswith(f"| 3 | 0.01 | {back:.2f} | ")
+    assert line.endswith(f" {(found.error - found.gap)[ring, found.action[ring]]:+.2f} |")
 
 
 def test_claims_and_worth_are_where_they_belong(found):

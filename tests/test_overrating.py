@@ -12,6 +12,7 @@ from pve.equivalence.overrating import (
     mixing_matrix,
     overrating,
     residuals,
+    with_errors,
     wrong_choice_bound,
 )
 from pve.keys import stream
@@ -51,6 +52,31 @@ def test_a_choice_gives_away_at_most_its_bound(random):
     env, model = random_mdp(random), random_mdp(random)
     gap, bound = wrong_choice_bound(model, env)
     assert (gap <= bound + 1e-9).all()
+
+
+@given(worlds)
+def test_errors_and_transitions_are_a_model(random):
+    env, one, other = (random_mdp(random) for _ in range(3))
+    again = with_errors(overrating(one, env).error, one.transition, env)
+    np.testing.assert_allclose(again.reward, one.reward, atol=1e-9)
+    mixed = with_errors(overrating(one, env).error, other.transition, env)
+    np.testing.assert_allclose(overrating(mixed, env).error, overrating(one, env).error)
+    # Without errors the plan is the best one, whatever the transitions.
+    none = with_errors(np.zeros_like(env.reward), other.transition, env)
+    found = overrating(none, env)
+    np.testing.assert_allclose(found.own, found.best)
+    np.testing.assert_allclose(found.worth, found.best)
+
+
+def test_transitions_decide_what_an_error_does():
+    """Staying pays 0.1 too much: a plan stays for it where the model lets it."""
+    stay, leave = np.eye(2), np.array([[0, 1], [0, 1]])
+    env = pve.MDP([[0, 0], [0.5, 0.5]], np.stack([leave, leave], 1), GAMMA)
+    error = np.array([[0.6, 0], [0, 0]])
+    local = with_errors(error, np.stack([stay, leave], 1), env)
+    spread = with_errors(error, np.full((2, 2, 2), 0.5), env)
+    assert overrating(local, env).excess == pytest.approx([6, 0])
+    assert overrating(spread, env).excess == pytest.approx([3.3, 2.7])
 
 
 def test_an_even_overrating_misleads_nobody():

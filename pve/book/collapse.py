@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from pve.book.text import table
-from pve.equivalence.overrating import Overrating, Residuals, overrating
+from pve.equivalence.overrating import Overrating, Residuals, overrating, with_errors
 from pve.mdp.core import MDP
+from pve.mdp.planning import performance
 from pve.results.moments import model_at
 
 # Models are told apart by their policy set, run and training step.
@@ -19,6 +21,8 @@ FALLEN = 5.0  # a plan worth less by more than this than early in training has f
 # Claims this far above the optimum are far too high; those varying this much, uneven.
 FAR, UNEVEN = 10.0, 3.0
 GOOD, BAD = 60.0, 70.0  # plans worth more than the first are good, less than the second bad
+# Whose errors and whose transitions are put together.
+ERRORS, TRANSITIONS = ("early", "late"), ("early", "late", "the world’s")
 Measured = Mapping[Key, Overrating]
 
 
@@ -77,6 +81,126 @@ def _arrow(texts: Any) -> str:
     return " → ".join(texts)
 
 
+def _falls(found: Measured) -> dict[int, float]:
+    """What each stochastic run's plan has lost since early in training."""
+    early, late = sorted({step for *_, step in found})
+    runs = sorted({run for mode, run, _ in found if mode == "stochastic"})
+    moments = [[found["stochastic", run, step] for step in (early, late)] for run in runs]
+    falls = [first.worth.mean() - last.worth.mean() for first, last in moments]
+    return dict(zip(runs, falls, strict=True))
+
+
+def fallen(found: Measured) -> list[int]:
+    """The stochastic runs whose plans have fallen.
+
+    Args:
+      found: of two training steps.
+    """
+    return [run for run, fall in _falls(found).items() if fall > FALLEN]
+
+
+def exchanged(models: xr.Dataset, env: MDP) -> xr.DataArray:
+    """What plans are worth that are made with one model's errors and another's transitions.
+
+    Args:
+      models: of one rank, at two training steps.
+      env: the environment, whose transitions are tried, too.
+
+    Returns:
+      Mean true values ``[mode, run, errors, transitions]``, see `ERRORS` and `TRANSITIONS`.
+    """
+    found, rank = measured(models, env), models["rank"].values[0]
+    steps = dict(zip(ERRORS, models.step.values, strict=True))
+    shape = models.sizes["mode"], models.sizes["run"], len(ERRORS), len(TRANSITIONS)
+    worth = xr.DataArray(
+        np.empty(shape),
+        {
+            "mode": models.mode.values,
+            "run": models.run.values,
+            "errors": list(ERRORS),
+            "transitions": list(TRANSITIONS),
+        },
+        ("mode", "run", "errors", "transitions"),
+        attrs={"optimum": performance(env, env)},
+    )
+    for mode, run in itertools.product(models.mode.values, models.run.values):
+        at = {"mode": mode, "rank": rank, "run": run}
+        moves = {
+            x: model_at(models, **at, step=step).transition for x, step in steps.items()
+        }
+        moves["the world’s"] = env.transition
+        for errors, transitions in itertools.product(ERRORS, TRANSITIONS):
+            error = found[str(mode), int(run), int(steps[errors])].error
+            model = with_errors(error, moves[transitions], env)
+            worth.loc[mode, run, errors, transitions] = performance(model, env)
+    return worth
+
+
+def exchange_table(worth: xr.DataArray) -> str:
+    """Every run's plans with errors and transitions exchanged, a table in Markdown.
+
+    Args:
+      worth: see `exchanged`.
+    """
+    pairs = itertools.product(ERRORS, TRANSITIONS)
+    header = ["policies", "run", *(f"{e} errors, {x} transitions" for e, x in pairs)]
+    rows = [
+        [mode, run, *(f"{x:.1f}" for x in worth.sel(mode=mode, run=run).values.flat)]
+        for mode in worth.mode.values
+        for run in worth.run.values
+    ]
+    return table(header, rows, align="lrrrrrrr")
+
+
+def rings_table(models: xr.Dataset, env: MDP, runs: Collection[int]) -> str:
+    """Where the last stochastic models imagine their plans most of the time.
+
+    Args:
+      models: of one rank.
+      env: the environment.
+      runs: whose models.
+
+    Returns:
+      A table in Markdown: how likely the plan's action leads back to that state, in the
+      model and in the environment, and how much it is overrated there.
+    """
+    rank, step = models["rank"].values[0], models.step.values[-1]
+    rows = []
+    for run in runs:
+        model = model_at(models, mode="stochastic", rank=rank, run=run, step=step)
+        found = overrating(model, env)
+        ring = found.visits.argmax()
+        at = ring, found.action[ring]
+        back = [float(x.transition[at][ring]) for x in (model, env)]
+        overrated = float((found.error - found.gap)[at])
+        rows.append([run, *(f"{x:.2f}" for x in back), f"{overrated:+.2f}"])
+    header = ["run", "back in the model", "back in the world", "$\\varepsilon - \\Delta$"]
+    return table(header, rows, align="rrrr")
+
+
+def as_exchanged(worth: xr.DataArray, fallen: Collection[int]) -> bool:
+    """Whether the exchange shows what the page says of the stochastic sets.
+
+    Args:
+      worth: see `exchanged`.
+      fallen: the runs whose plans have fallen.
+
+    Returns:
+      True if every plan is bad that is made with early errors in late transitions; if
+      fallen runs' late errors give better plans with early transitions than with their own;
+      and if all late errors give nearly optimal plans with the world's.
+    """
+    plans = worth.sel(mode="stochastic")
+    own = plans.sel(errors="late", transitions="late", run=list(fallen))
+    spread = plans.sel(errors="late", transitions="early", run=list(fallen))
+    world = plans.sel(errors="late", transitions="the world’s")
+    return bool(
+        (plans.sel(errors="early", transitions="late") < BAD / 2).all()
+        and (spread > own).all()
+        and (world > 0.98 * worth.attrs["optimum"]).all()
+    )
+
+
 def actions_table(found: Measured, seen: Mapping[tuple[str, int], Residuals]) -> str:
     """Every run at its end: what training saw, and the errors of single actions.
 
@@ -121,7 +245,7 @@ def facts(
       predicted: of each run's last model the errors that its transitions alone predict,
         ``[S, A]``, see `pve.equivalence.overrating.blind_spot`.
     """
-    early, late = sorted({step for *_, step in found})
+    late = max(step for *_, step in found)
     told: dict[str, Any] = {}
     for mode in sorted({mode for mode, *_ in found}):
         runs = [key for key in seen if key[0] == mode]
@@ -131,19 +255,16 @@ def facts(
         told[f"blind-fit-{mode}"] = float(
             np.median([np.corrcoef(x.error[x.wrong], p[x.wrong])[0, 1] for x, p in pairs])
         )
-    fell = {
-        run: found[mode, run, early].worth.mean() - found[mode, run, late].worth.mean()
-        for mode, run in seen
-        if mode == "stochastic"
-    }
-    ends = {run: found["stochastic", run, late] for run in fell}
-    fallen = [run for run in ends if fell[run] > FALLEN]
-    told["fallen-number"] = len(fallen)
+    late_ones = {run: found["stochastic", run, late] for run in _falls(found)}
+    down = fallen(found)
     at_goal = [
-        run for run in fallen if ends[run].visits.argmax() == ends[run].best.argmax()
+        run
+        for run in down
+        if late_ones[run].visits.argmax() == late_ones[run].best.argmax()
     ]
+    told["fallen-number"] = len(down)
     told["at-goal"] = " and ".join(map(str, at_goal)) or "none"
-    told["fell-least"] = str(min(fallen, key=fell.__getitem__, default="none"))
+    told["fell-least"] = str(min(down, key=_falls(found).__getitem__, default="none"))
     return told
 
 

@@ -115,6 +115,31 @@ def overrating(model: MDP, env: MDP) -> Overrating:
     )
 
 
+def with_errors(error: Array, transition: Array, env: MDP) -> MDP:
+    """The model that has these errors of single actions and these transitions.
+
+    Errors and transitions together are a model: r̃ = q_* + ε − γ p̃ v_*. So the errors of
+    one model can be tried with the transitions of another.
+
+    Args:
+      error: ``[S, A]``, ε.
+      transition: ``[S, A, S]``, p̃.
+      env: the environment.
+
+    Returns:
+      The model, float64.
+
+    Raises:
+      ValueError: a transition whose rows are not distributions, or another shape.
+    """
+    env = exact(env)
+    best, _ = policy_iteration(env)
+    transition = np.asarray(transition, np.float64)
+    reward = env.reward + error
+    reward = reward + env.discount * ((env.transition - transition) @ best)
+    return MDP(reward, transition, env.discount)
+
+
 def wrong_choice_bound(model: MDP, env: MDP) -> tuple[np.ndarray, np.ndarray]:
     """What each of a plan's choices gives away, and a bound on it.
 
