@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from pve.book.text import or_dash, table
+from pve.book.text import or_dash, table, with_error
 from pve.equivalence.distances import GROUP_OF_RUNS
 from pve.experiments import capacity, diameter
 from pve.results.endings import final_losses, group_diameters
@@ -17,7 +18,7 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
     """What the page on capacity says of the plans of one rank.
 
     Args:
-      results: of the capacity experiment, with at least two finished runs of each set.
+      results: of the capacity experiment, with a finished run of each set.
       rank: of the models.
 
     Returns:
@@ -40,8 +41,8 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
     for mode in ("deterministic", "stochastic"):
         mean, error = capacity.PUBLISHED[mode].get(rank, (np.nan, np.nan))
         own = _error(last, mode)
-        facts[f"published-{mode}"] = "—" if np.isnan(mean) else f"{mean:g} ± {error:g}"
-        facts[f"own-{mode}"] = f"{_mean(last, mode):.1f} ± {own:.1f}"
+        facts[f"published-{mode}"] = with_error(mean, error, None)
+        facts[f"own-{mode}"] = with_error(_mean(last, mode), own)
         facts[f"apart-{mode}"] = abs(_mean(last, mode) - mean) / np.hypot(own, error)
     facts["early-worst"] = float(first.min())
     facts["early-worse"] = bool(
@@ -86,7 +87,7 @@ def plans_table(results: xr.Dataset) -> str:
                 said[f"published-{mode}"],
                 said[f"own-{mode}"],
                 or_dash(said[f"apart-{mode}"]),
-                f"{_mean(first, mode):.1f} ± {_error(first, mode):.1f}",
+                with_error(_mean(first, mode), _error(first, mode)),
                 ", ".join(f"{float(value):.1f}" for value in last.sel(mode=mode)),
             ]
             for mode in ("deterministic", "stochastic")
@@ -101,6 +102,8 @@ def _mean(values: xr.DataArray, mode: str) -> float:
 def _error(values: xr.DataArray, mode: str) -> float:
     """The standard error of the mean over runs."""
     of_mode = values.sel(mode=mode)
+    if of_mode.sizes["run"] < 2:
+        return math.nan
     return float(of_mode.std("run", ddof=1) / np.sqrt(of_mode.sizes["run"]))
 
 
@@ -136,10 +139,11 @@ def diameters(results: xr.Dataset, early: int) -> str:
                 spread.sel(step=early),
                 spread[-1],
             )
-            told = [or_dash(float(value), 2) for value in at]
-            if (own := float(ours["error"].sel(order=order))) >= 0:
-                told[0] += f" ± {own:.2f}"
-        rows.append([label, f"{mean:.2f} ± {error:.2f}", *told])
+            mean_of_ours, *spreads = map(float, at)
+            error_of_ours = float(ours["error"].sel(order=order))
+            told = [with_error(mean_of_ours, error_of_ours, 2)]
+            told += [or_dash(value, 2) for value in spreads]
+        rows.append([label, with_error(mean, error, 2), *told])
     return table(header, rows, align="rrrrrr")
 
 
@@ -152,12 +156,16 @@ def apart(results: xr.Dataset, order: float) -> float:
     Args:
       results: of the diameter experiment at the published size.
       order: with at least one group of finished runs.
+
+    Returns:
+      The number; NaN if neither has an error.
     """
     ours = group_diameters(results).sel(order=order)
     mean, error = diameter.PUBLISHED[order]
     groups = diameter.preset("paper").runs // GROUP_OF_RUNS
     own = float(ours["error"].fillna(error * np.sqrt(groups)))
-    return abs(float(ours["mean"]) - mean) / float(np.hypot(error, own))
+    joint = float(np.hypot(error, own))
+    return abs(float(ours["mean"]) - mean) / joint if joint else math.nan
 
 
 def verdicts(

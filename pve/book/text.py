@@ -88,6 +88,23 @@ def or_dash(number: float, digits: int = 1) -> str:
     return "—" if math.isnan(number) else f"{number:.{digits}f}"
 
 
+def with_error(mean: float, error: float, digits: int | None = 1) -> str:
+    """A mean and its standard error; a dash for no mean, the mean alone for no error.
+
+    Args:
+      mean: a number or NaN.
+      error: a number or NaN.
+      digits: after the point; None for those that the numbers have.
+
+    >>> with_error(2.21, 0.22, 2), with_error(29, 8, None), with_error(3, float("nan"))
+    ('2.21 ± 0.22', '29 ± 8', '3.0')
+    """
+    if math.isnan(mean):
+        return or_dash(mean)
+    form = "g" if digits is None else f".{digits}f"
+    return f"{mean:{form}}" + ("" if math.isnan(error) else f" ± {error:{form}}")
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> str:
     """A table in Markdown.
 
