@@ -17,6 +17,7 @@ import time
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 from conftest import ROOT
 from oracles import damage
 from tiny import SEED, TINY, data_files, files, touched
@@ -271,9 +272,19 @@ def test_damaged_checkpoint_is_not_used(finished, tmp_path, monkeypatch, kind):
     assert data_files(tmp_path, "diameter") == expected
 
 
-def test_newest_checkpoint_is_continued_from(tmp_path, monkeypatch):
+def test_a_checkpoint_says_what_it_is_and_is_continued_from(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         compute(tmp_path, config=ONE, stop=stop_after(1, patch))
+    (checkpoint,) = tmp_path.rglob("checkpoint-*.nc")
+    with xr.open_dataset(checkpoint, engine="h5netcdf") as found:
+        said = {name: found[name].attrs["long_name"] for name in found.variables}
+        assert all(found[name].attrs["units"] == "1" for name in found.variables)
+        assert found.attrs["title"] == "diameter order=inf/run=0"
+        assert f'"seed": {SEED}' in found.attrs["configuration"]
+    assert {"state of the training, step", "recorded until now, logged loss"} <= set(
+        said.values()
+    )
+    assert len(set(said.values())) == len(said)
     starts = []
     original = loop.run
 

@@ -291,8 +291,8 @@ class RunFolder:
 
     def save_checkpoint(self, state: Any, history: dict[str, np.ndarray]) -> None:
         """Keep a run's state and history; older checkpoints go once this one is written."""
-        leaves = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
-        content = store.encode_dataset(_plain_dataset({**leaves, **history}))
+        dataset = _checkpoint(state, history).assign_attrs(self.about())
+        content = store.encode_dataset(dataset)
         path = self.path / f"checkpoint-{store.sha256(content)[:16]}.nc"
         older = [found for found in self.checkpoints() if found != path]
         store.write_bytes(path, content)
@@ -426,10 +426,18 @@ def _parse_coordinate(value: str) -> Any:
     return value
 
 
-def _plain_dataset(arrays: dict[str, np.ndarray]) -> xr.Dataset:
-    return xr.Dataset(
-        {
-            name: ([f"{name}_{axis}" for axis in range(array.ndim)], array)
-            for name, array in arrays.items()
-        }
-    )
+def _checkpoint(state: Any, history: dict[str, np.ndarray]) -> xr.Dataset:
+    """A state, leaf by leaf, and a history as variables that say what they are."""
+    dataset = xr.Dataset()
+    for index, (path, leaf) in enumerate(jax.tree.leaves_with_path(state)):
+        where = jax.tree_util.keystr(path, simple=True, separator=" ")
+        _add(dataset, f"leaf_{index}", leaf, f"state of the training, {where}")
+    for name, array in history.items():
+        _add(dataset, name, array, f"recorded until now, {name.replace('_', ' ')}")
+    return dataset
+
+
+def _add(dataset: xr.Dataset, name: str, array: Any, meaning: str) -> None:
+    dimensions = [f"{name}_{axis}" for axis in range(np.ndim(array))]
+    about = {"long_name": meaning, "units": "1"}
+    dataset[name] = (dimensions, np.asarray(array), about)
