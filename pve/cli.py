@@ -109,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("data_dir", metavar="DATA_DIR", help="the data folder")
     summary.add_argument("--out", default="summary", help="where to (summary)")
     summary.add_argument(
+        "--add",
+        action="store_true",
+        help="keep the runs that are there already (not of experiments that compare runs)",
+    )
+    summary.add_argument(
         "--models",
         nargs="*",
         type=integer,
@@ -269,7 +274,7 @@ def _summary(arguments: argparse.Namespace) -> int:
     from pve.results.moments import write_moments
     from pve.results.summary import write_summary
 
-    written = write_summary(arguments.data_dir, arguments.out)
+    written = write_summary(arguments.data_dir, arguments.out, add=arguments.add)
     if arguments.models is not None:
         written += write_moments(arguments.data_dir, arguments.out, arguments.models)
     for path in written:

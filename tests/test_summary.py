@@ -52,6 +52,49 @@ def test_summaries_of_other_experiments_stay(finished, summary, tmp_path):
         load_summary(summary, "muzero")
 
 
+@pytest.fixture
+def halves(finished, tmp_path):
+    """The finished capacity runs in two data folders, by their numbers."""
+    for number in (0, 1):
+        shutil.copytree(finished / "capacity", tmp_path / f"{number}" / "capacity")
+        for run in (tmp_path / f"{number}").rglob(f"run={1 - number}"):
+            shutil.rmtree(run)
+    return tmp_path / "0", tmp_path / "1"
+
+
+def test_runs_are_added_to_those_of_another_folder(finished, halves, tmp_path):
+    expected = load(finished, "capacity")
+    write_summary(halves[0], tmp_path / "out")
+    for _ in range(2):  # what is there twice is there once
+        write_summary(halves[1], tmp_path / "out", add=True)
+        got = load_summary(tmp_path / "out", "capacity")
+        xr.testing.assert_identical(got.drop_attrs(), expected.drop_attrs())
+        assert got.attrs["seconds"] == pytest.approx(expected.attrs["seconds"], rel=1e-6)
+
+
+def test_without_add_a_summary_is_of_one_folder(halves, tmp_path):
+    for half in halves:
+        write_summary(half, tmp_path / "out")
+    assert list(load_summary(tmp_path / "out", "capacity").run) == [1]
+
+
+def test_other_numbers_are_not_added(finished, summary, tmp_path):
+    before = (summary / "capacity.nc").read_bytes()
+    record = store.read_record(summary / "manifest.json")
+    record["experiments"]["capacity"]["identity"]["seed"] += 1
+    record.pop("digest", None)
+    store.write_record(summary / "manifest.json", record)
+    shutil.copytree(finished / "capacity", tmp_path / "data" / "capacity")
+    with pytest.raises(ValueError, match=r"of other numbers: seed is \d+ there, \d+ here"):
+        write_summary(tmp_path / "data", summary, add=True)
+    assert (summary / "capacity.nc").read_bytes() == before
+
+
+def test_runs_that_are_compared_are_not_added(finished, summary):
+    with pytest.raises(ValueError, match="'diameter' compares all runs with each other"):
+        write_summary(finished, summary, add=True)
+
+
 @pytest.mark.parametrize("kind", ["truncated", "flipped", "emptied", "deleted"])
 @pytest.mark.parametrize("name", ["diameter.nc", "manifest.json"])
 def test_damage_is_found(summary, name, kind):

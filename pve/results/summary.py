@@ -20,27 +20,34 @@ from pve.experiments import find_experiment
 from pve.experiments.base import Job, Task
 from pve.results.load import load, present
 from pve.runs import provenance, store
-from pve.runs.folders import ExperimentFolder
+from pve.runs.folders import ExperimentFolder, differences
 from pve.runs.meanings import described, origin
 from pve.runs.plan import plan_again
 from pve.training.loop import run
 
 MANIFEST = "manifest.json"
+# What is measured, where all else says which numbers these are.
+MEASURED = frozenset({"uniform_performance", "optimal_performance", "seconds", "machine"})
 
 
-def write_summary(data_dir: str | Path, out: str | Path) -> list[Path]:
+def write_summary(
+    data_dir: str | Path, out: str | Path, *, add: bool = False
+) -> list[Path]:
     """Write the summary of every experiment in a data folder.
 
     Args:
       data_dir: the data folder.
       out: the folder to write to; it is made. Summaries of other experiments that it holds
         stay.
+      add: keep the runs that ``out`` holds already; those in both are the data folder's.
 
     Returns:
       The files, ``NAME.nc`` for each experiment and the manifest.
 
     Raises:
-      ValueError: the data folder holds no finished run, or ``out`` cannot be written.
+      ValueError: the data folder holds no finished run, ``out`` cannot be written, or what
+        it holds cannot be added to: its numbers are others, or the experiment compares its
+        runs with each other, for which their models are needed.
       pve.runs.store.CorruptFile: a file is damaged, or the manifest that ``out`` holds; the
         message names it.
     """
@@ -49,6 +56,10 @@ def write_summary(data_dir: str | Path, out: str | Path) -> list[Path]:
     summaries = {name: load(data_dir, name) for name in some}
     folder = store.make_folder(Path(out))
     kept = _summarised(folder) if (folder / MANIFEST).exists() else {}
+    if add:
+        for experiment in summaries.keys() & kept.keys():
+            earlier = load_summary(folder, experiment)
+            summaries[experiment] = _together(experiment, summaries[experiment], earlier)
     paths = []
     for experiment, loaded in summaries.items():
         identity = ExperimentFolder(data_dir, experiment).identity()
@@ -68,6 +79,35 @@ def write_summary(data_dir: str | Path, out: str | Path) -> list[Path]:
         }
     store.write_record(folder / MANIFEST, {"experiments": kept})
     return [*paths, folder / MANIFEST]
+
+
+def _together(experiment: str, loaded: xr.Dataset, earlier: xr.Dataset) -> xr.Dataset:
+    """The runs of both; the seconds of runs in both are counted once."""
+    if find_experiment(experiment).COMPARED is not None:
+        raise ValueError(
+            f"summary of {experiment!r} compares all runs with each other and cannot be "
+            "added to; expected all of its runs in the data folder"
+        )
+    facts = {**loaded.attrs}
+    settings = {name: facts[name] for name in facts if name not in MEASURED}
+    apart = differences(
+        {name: earlier.attrs[name] for name in earlier.attrs if name not in MEASURED},
+        settings,
+    )
+    if apart:
+        raise ValueError(
+            f"summary of {experiment!r} is of other numbers: {'; '.join(apart)}; expected "
+            "the same settings, seed and code"
+        )
+    both = loaded.combine_first(earlier)
+    new = (_runs(both) - _runs(earlier)) / _runs(loaded)
+    facts["seconds"] = earlier.attrs["seconds"] + new * loaded.attrs["seconds"]
+    return both.assign_attrs(facts)
+
+
+def _runs(results: xr.Dataset) -> int:
+    """The number of finished runs."""
+    return int(results.loss.isel(logged_step=-1).notnull().sum())
 
 
 def _summarised(folder: Path) -> dict[str, dict[str, Any]]:
