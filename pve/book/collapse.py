@@ -174,7 +174,7 @@ def rings_table(models: xr.Dataset, env: MDP, runs: Collection[int]) -> str:
         back = [float(x.transition[at][ring]) for x in (model, env)]
         overrated = float((found.error - found.gap)[at])
         rows.append([run, *(f"{x:.2f}" for x in back), f"{overrated:+.2f}"])
-    header = ["run", "back in the model", "back in the world", "$\\varepsilon - \\Delta$"]
+    header = ["run", "back in the model", "back in the world", "$\\delta - g$"]
     return table(header, rows, align="rrrr")
 
 

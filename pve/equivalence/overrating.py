@@ -6,19 +6,19 @@ policy. Three functions tell a plan's story:
 
 .. math::
 
-   \varepsilon(s, a) &= \tilde r(s, a) + \gamma \sum_{s'} \tilde p(s' \mid s, a)\, v_*(s')
+   \delta(s, a) &= \tilde r(s, a) + \gamma \sum_{s'} \tilde p(s' \mid s, a)\, v_*(s')
      - q_*(s, a), \\
-   \Delta(s, a) &= v_*(s) - q_*(s, a) \ge 0, \\
-   h(s) &= \tilde v_*(s) - v_*(s),
+   g(s, a) &= v_*(s) - q_*(s, a) \ge 0, \\
+   \eta(s) &= \tilde v_*(s) - v_*(s),
 
 the *error* of one action where the optimal values are known, the *gap* that the error must
 pass before a wrong action looks right, and the *overrating* of a state. They are linked by
 
 .. math::
 
-   h = (I - \gamma \tilde P_{\tilde\pi})^{-1} (\varepsilon - \Delta)(\cdot, \tilde\pi),
+   \eta = (I - \gamma \tilde P_{\tilde\pi})^{-1} (\delta - g)(\cdot, \tilde\pi),
 
-and the model takes an action to be worth :math:`q_* + \varepsilon + \gamma \tilde p h`: an
+and the model takes an action to be worth :math:`q_* + \delta + \gamma \tilde p \eta`: an
 overrating that is the same everywhere misleads nobody.
 
 Training sees something else. At a state where a policy mixes actions the residual is the
@@ -48,8 +48,8 @@ class Overrating(NamedTuple):
       own: ``[S]``, ṽ_*, what the model takes the plan to be worth.
       worth: ``[S]``, the plan's value in the environment.
       best: ``[S]``, v_*.
-      error: ``[S, A]``, ε.
-      gap: ``[S, A]``, Δ.
+      error: ``[S, A]``, δ.
+      gap: ``[S, A]``, g.
       visits: ``[S]``, the discounted share of time that the plan spends in each state, as
         the model imagines it, all states being equally likely at first.
       staying: the mean of p̃(s | s, a) over states and actions.
@@ -66,7 +66,7 @@ class Overrating(NamedTuple):
 
     @property
     def excess(self) -> np.ndarray:
-        """By how much the model overrates each state, h = ṽ_* − v_*, ``[S]``."""
+        """By how much the model overrates each state, η = ṽ_* − v_*, ``[S]``."""
         return self.own - self.best
 
     @property
@@ -118,11 +118,11 @@ def overrating(model: MDP, env: MDP) -> Overrating:
 def with_errors(error: Array, transition: Array, env: MDP) -> MDP:
     """The model that has these errors of single actions and these transitions.
 
-    Errors and transitions together are a model: r̃ = q_* + ε − γ p̃ v_*. So the errors of
+    Errors and transitions together are a model: r̃ = q_* + δ − γ p̃ v_*. So the errors of
     one model can be tried with the transitions of another.
 
     Args:
-      error: ``[S, A]``, ε.
+      error: ``[S, A]``, δ.
       transition: ``[S, A, S]``, p̃.
       env: the environment.
 
@@ -143,8 +143,8 @@ def with_errors(error: Array, transition: Array, env: MDP) -> MDP:
 def wrong_choice_bound(model: MDP, env: MDP) -> tuple[np.ndarray, np.ndarray]:
     """What each of a plan's choices gives away, and a bound on it.
 
-    Where the plan takes a and the environment's optimal policy b, the gap Δ(s, a) is at
-    most ε(s, a) − ε(s, b) + γ τ (max h − min h), with τ the total variation between
+    Where the plan takes a and the environment's optimal policy b, the gap g(s, a) is at
+    most δ(s, a) − δ(s, b) + γ τ (max η − min η), with τ the total variation between
     p̃(· | s, a) and p̃(· | s, b).
 
     Args:
@@ -204,7 +204,7 @@ def _rms(numbers: np.ndarray) -> float:
 
 
 def mixing_matrix(kind: str, num_actions: int) -> np.ndarray:
-    """What a random choice in a state sees of errors e(a): E (Σ_a π(a) e(a))² = eᵀ C e.
+    """What a random choice in a state sees of errors δ(a): E (Σ_a π(a) δ(a))² = δᵀ C δ.
 
     A deterministic choice gives C = I / A: each error counts, and none can hide behind
     another. With uniform weights, divided by their sum, C = λ I + μ 1 1ᵀ: errors that sum
@@ -260,10 +260,10 @@ def conditional_values(policies: Array, values: Array) -> tuple[np.ndarray, np.n
 
 
 def blind_spot(model: MDP, env: MDP, means: Array) -> np.ndarray:
-    """The error ε of a model with the best reward, from its transitions alone.
+    """The error δ of a model with the best reward, from its transitions alone.
 
     If the reward is right on average over the policies that take a in s, whose mean value
-    is μ_sa, then ε(s, a) = γ (p̃ − p)(· | s, a) · (v_* − μ_sa): the model does not see all
+    is μ_sa, then δ(s, a) = γ (p̃ − p)(· | s, a) · (v_* − μ_sa): the model does not see all
     of the dip in value that taking a brings about, and goes on allowing for it.
 
     Args:
