@@ -27,8 +27,8 @@ if (window.location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS === "ob
       else if (element.tabIndex === 0) element.removeAttribute("tabindex");
     }
   };
-  // Two or three panels would be too small to read on a phone: there they keep most of
-  // the width they were drawn with, and scroll.
+  // Two or three panels would be too small to read on a phone. Most figures have a second
+  // drawing for it; others keep most of the width they were drawn with, and scroll.
   const frame = () => {
     for (const image of document.querySelectorAll(".bd-article figure > img")) {
       if (image.naturalWidth < PANELS) continue;

@@ -23,7 +23,7 @@ from pve.checks import check_preset, check_seed
 from pve.defaults import check_devices, flags, settle_jax
 from pve.engines import dispatch
 from pve.experiments import EXPERIMENTS, find_experiment
-from pve.figures import style
+from pve.figures import narrow, style
 from pve.figures.themes import for_both_themes
 from pve.results import load, summary
 from pve.runs import provenance, store
@@ -105,7 +105,13 @@ def _draw_in_the_page() -> None:
 
         def drawing(figure: Figure) -> str | None:
             found = print_figure(figure, "svg", metadata={"Date": None})
-            return found and for_both_themes(found)  # None for a figure without axes
+            if not found:  # a figure without axes
+                return None
+            found = for_both_themes(found)
+            if os.environ.get(narrow.DRAW_NARROW) and narrow.stack(figure):
+                other = print_figure(figure, "svg", metadata={"Date": None})
+                found = narrow.both(found, for_both_themes(other))
+            return found
 
         formatters: Any = shell.display_formatter.formatters  # type: ignore[union-attr]
         formatters["image/svg+xml"].for_type(Figure, drawing)
