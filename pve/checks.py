@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 
 Array = Any  # a NumPy or a JAX array: NumPy stays exact, JAX is traced and compiled
 ROW_SUM_TOLERANCE = 1e-5  # a float32 softmax over thousands of states stays within it
+CLOSE = 1e-12  # a discount closer to 1 leaves values too few digits to compare actions
 ROUNDING = 1e-12  # how far float64 may take a probability below 0, or a sum off 1
 
 
@@ -85,9 +87,18 @@ def check_finite(name: str, value: Any) -> float:
 
 def check_share(name: str, value: Any) -> float:
     """Return a number in [0, 1] or raise."""
+    if value is None or isinstance(value, bool | str) or np.ndim(value):
+        raise TypeError(f"{name} is {value!r}; expected a number in [0, 1]")
     if not 0 <= value <= 1:
         raise ValueError(f"{name} is {value!r}; expected a number in [0, 1]")
     return value
+
+
+def check_truth(name: str, value: Any) -> bool:
+    """Return true or false, or raise: a number is neither."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {value!r}; expected true or false")
+    return bool(value)
 
 
 def check_one_of(name: str, value: Any, legal: Any) -> Any:
@@ -110,7 +121,8 @@ def check_distributions(name: str, array: Array) -> None:
         raise ValueError(
             f"{name}{list(where)} is {array[where]:g}; expected a probability in [0, 1]"
         )
-    total = array.sum(-1, dtype=np.float64)
+    with np.errstate(over="ignore"):  # an infinite sum is refused like any other
+        total = array.sum(-1, dtype=np.float64)
     wrong = np.abs(total - 1) > ROW_SUM_TOLERANCE
     if wrong.any():
         where = tuple(map(int, np.argwhere(wrong)[0]))
@@ -212,7 +224,7 @@ def check_discount(discount: Any) -> float:
         raise TypeError(f"discount is {discount!r}; {expected}")
     try:
         number = float(discount)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"discount is {discount!r}; {expected}") from None
     if number == 1:
         raise ValueError(
@@ -221,6 +233,12 @@ def check_discount(discount: Any) -> float:
         )
     if not 0 <= number < 1:
         raise ValueError(f"discount is {number:g}; {expected}")
+    if 1 - number < CLOSE:
+        warnings.warn(
+            f"discount is 1 − {1 - number:.0e}: closer to 1 than 1 − {CLOSE:g}, rounding "
+            "decides between actions, and plans may not be optimal",
+            stacklevel=4,
+        )
     return number
 
 

@@ -398,6 +398,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError) as error:
         print(f"pve {arguments.command}: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except MemoryError as error:
+        what = str(error) or "more than there is"
+        print(f"pve {arguments.command}: out of memory: {what}", file=sys.stderr)
+        return EXIT_USAGE
     except KeyboardInterrupt:
         print(f"pve {arguments.command}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

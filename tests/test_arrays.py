@@ -1,5 +1,6 @@
 """MDPs from arrays in other layouts, and in files."""
 
+import contextlib
 import io
 import itertools
 import os
@@ -255,3 +256,38 @@ def test_files_that_hold_no_mdp(tmp_path, monkeypatch):
     assert not (tmp_path / "harm").exists()
     with pytest.raises(ValueError, match=r"x' cannot be written: .*No such file"):
         random_mdp(0).save(tmp_path / "nowhere" / "x")
+
+
+def test_matrices_in_an_object_array_are_a_list_of_matrices():
+    matrices = [sparse.csr_array(np.eye(3)), sparse.csr_array(np.full((3, 3), 1 / 3))]
+    boxed = np.empty(2, object)
+    boxed[:] = matrices
+    reward = np.arange(6.0).reshape(3, 2)
+    expected = pve.from_arrays(reward, matrices, 0.9)
+    found = pve.from_arrays(reward, boxed, 0.9)
+    np.testing.assert_array_equal(found.transition, expected.transition)
+    assert isinstance(pve.from_arrays(reward, boxed, 0.9, sparse=True), pve.SparseMDP)
+
+
+@pytest.mark.parametrize("layout", ["ASS", "SAS"])
+def test_sparse_worlds_take_rewards_by_the_next_state(layout):
+    random = np.random.default_rng(0)
+    shape = (2, 3, 3) if layout == "ASS" else (3, 2, 3)
+    transition = random.dirichlet(np.ones(3), shape[:2])
+    reward = random.normal(size=shape)
+    expected = pve.from_arrays(reward, transition, 0.9, layout=layout)
+    matrices = [sparse.csr_array(matrix) for matrix in transition]
+    found = pve.from_arrays(reward, matrices, 0.9, layout=layout, sparse=True)
+    np.testing.assert_allclose(found.reward, expected.reward)
+
+
+def test_every_bit_of_a_small_file(tmp_path):
+    path = tmp_path / "world.npz"
+    pve.MDP([[1.0]], [[[1.0]]], 0.5).save(path)
+    sound = path.read_bytes()
+    for position in range(len(sound)):
+        content = bytearray(sound)
+        content[position] ^= 1
+        path.write_bytes(content)
+        with contextlib.suppress(ValueError, TypeError):
+            pve.MDP.load(path)

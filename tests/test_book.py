@@ -251,6 +251,12 @@ def test_sphinx_alone_builds_and_all_pages_know_of_a_new_name_and_title(tmp_path
         assert not re.search("Old title|before.html", page), name
 
 
+def newest_cache(folder):
+    """The name of the execution cache that was used last."""
+    caches = (path for path in folder.glob("_build/.jupyter_cache/*") if path.is_dir())
+    return max(caches, key=lambda path: path.stat().st_mtime).name
+
+
 def test_edited_library_is_executed_again_and_a_revert_is_not(tmp_path, monkeypatch):
     startup = tmp_path / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
@@ -269,6 +275,13 @@ def test_edited_library_is_executed_again_and_a_revert_is_not(tmp_path, monkeypa
     assert executed in build_book(tmp_path, root=root).log
     module.write_text(before, encoding="utf-8")
     assert executed not in build_book(tmp_path, root=root).log
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    assert executed in build_book(tmp_path, root=root).log
+    (database,) = tmp_path.glob(f"_build/.jupyter_cache/{newest_cache(tmp_path)}/global.db")
+    database.write_bytes(database.read_bytes()[:5000])  # as a full disk leaves it
+    again = build_book(tmp_path, root=root)
+    assert executed in again.log
+    assert again.returncode == 0, again.log
 
 
 @pytest.mark.parametrize(

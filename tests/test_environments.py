@@ -1,6 +1,7 @@
 """Environments by name, and Gymnasium's tables."""
 
 import enum
+import warnings
 
 import gymnasium
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from oracles import jacks_cars, seeds
 
 import pve
+from pve.worlds import by_name
 from pve.worlds.by_name import fingerprint, make_environment, map_of, with_discount
 
 
@@ -424,3 +426,62 @@ def test_fingerprint_sees_every_number(rooms):
     ]
     prints = {fingerprint(each) for each in (mdp, *others)}
     assert len(prints) == 4
+
+
+class Way(enum.IntEnum):
+    LEFT = 0
+    RIGHT = 1
+
+
+class Turn(enum.Enum):
+    LEFT = "l"
+
+
+def test_names_are_kept_whatever_they_look_like():
+    outcomes = [(1.0, 0, 0.0)]
+    table = {0: {Way.LEFT: outcomes, Way.RIGHT: outcomes}}
+    assert pve.from_table(table).action_names == ("LEFT", "RIGHT")
+    table = {0: {Way.LEFT: outcomes, Turn.LEFT: outcomes, "up": outcomes}}
+    assert pve.from_table(table).action_names == ("Way.LEFT", "Turn.LEFT", "up")
+    table = {1: {0: [(1, "1", 1)]}, "1": {0: [(1, 1, 5)]}}
+    assert pve.from_table(table).state_names == ("1", "'1'")
+
+
+def test_an_end_takes_a_name_that_is_free():
+    table = {"x": {"go": [(1, "end", 1, True)]}, "end": {"go": [(1, "x", 5)]}}
+    assert pve.from_table(table).state_names == ("x", "end", "end 2")
+
+
+@pytest.mark.parametrize("mark", [0, 1, False, np.bool_(True), np.int8(1), 1.0, 0.0])
+def test_marks_of_ends_as_tables_have_them(mark):
+    table = [[[(1.0, 1, 1.0, mark)]], [[(1.0, 0, 0.0, False)]]]
+    expected = 1.0 if mark else 1 / (1 - 0.9**2)
+    assert pve.policy_iteration(pve.from_table(table, 0.9))[0][0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("mark", [2, "no", None, 0.5])
+def test_marks_that_are_none(mark):
+    table = [[[(1.0, 0, 1.0, mark)]]]
+    with pytest.raises(TypeError, match=r"terminated is .*; expected true or false"):
+        pve.from_table(table)
+
+
+def test_a_sparse_world_by_the_name_of_its_file(tmp_path, monkeypatch):
+    mdp = pve.four_rooms().mdp
+    path = tmp_path / "rooms.npz"
+    pve.grid_world(pve.four_rooms().text, sparse=True).mdp.save(path)
+    found = make_environment(f"npz:{path}?discount=0.9")
+    assert found.discount == 0.9
+    np.testing.assert_allclose(found.transition, mdp.transition, atol=1e-15)
+    monkeypatch.setattr(by_name, "LARGEST", 10_000)
+    for name in (f"npz:{path}", f"map:{tmp_path / 'rooms.txt'}"):
+        (tmp_path / "rooms.txt").write_text(pve.four_rooms().text)
+        with pytest.raises(ValueError, match=r"has 104 states: its transitions are 43,264"):
+            make_environment(name)
+
+
+def test_a_version_that_is_gone_is_one_line():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="'FrozenLake-v0' cannot be made"):
+            pve.from_gymnasium("FrozenLake-v0")

@@ -249,3 +249,47 @@ def test_illegal_probabilities(p_intended):
 def test_illegal_discount():
     with pytest.raises(ValueError, match="discount is 1; expected"):
         pve.four_rooms(discount=1.0)
+
+
+@pytest.mark.parametrize("settings", [{}, {"absorbing": True}, {"p_intended": 0.3}])
+@pytest.mark.parametrize("text", [FOUR_ROOMS, "S  H\n  #G\n....\n"])
+def test_a_large_map_is_sparse_and_the_same_world(text, settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dense = pve.grid_world(text, step_cost=0.1, **settings).mdp
+        sparse = pve.grid_world(text, step_cost=0.1, sparse=True, **settings).mdp
+    assert isinstance(sparse, pve.SparseMDP)
+    np.testing.assert_allclose(sparse.dense().transition, dense.transition, atol=1e-15)
+    np.testing.assert_allclose(sparse.reward, dense.reward, atol=1e-15)
+    np.testing.assert_array_equal(sparse.start, dense.start)
+
+
+def test_what_is_too_large_for_an_array_is_made_sparse():
+    side = 40  # 1600² · 4 is above 2²³
+    world = pve.grid_world("\n".join([" " * side] * (side - 1) + [" " * (side - 1) + "G"]))
+    assert isinstance(world.mdp, pve.SparseMDP)
+    assert world.mdp.num_states == side**2
+
+
+@pytest.mark.parametrize("absorbing", [1, 0, "yes", np.int64(1), None])
+def test_absorbing_is_true_or_false(absorbing):
+    with pytest.raises(TypeError, match=r"absorbing is .*; expected true or false"):
+        pve.grid_world("S G", absorbing=absorbing)
+
+
+@pytest.mark.parametrize("rewards", [[1], "G", 3])
+def test_rewards_are_a_mapping(rewards):
+    with pytest.raises(TypeError, match=r"rewards is a .*; expected a mapping"):
+        pve.grid_world("S G", rewards=rewards)
+
+
+@pytest.mark.parametrize("chance", ["0.8", None, True, [0.8]])
+def test_a_chance_is_a_number(chance):
+    with pytest.raises(TypeError, match=r"p_intended is .*; expected a number in \[0, 1\]"):
+        pve.grid_world("S G", p_intended=chance)
+
+
+def test_lines_as_files_give_them():
+    lines = ["\ufeffS #\n", ". G\r\n"]
+    for given_ in (lines, "".join(lines), "S #\r. G\r", "S #\n. G"):
+        assert pve.grid_world(given_).text == "S #\n. G"

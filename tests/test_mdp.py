@@ -1,5 +1,7 @@
 """The record: what it accepts, what it refuses and why, and how JAX goes through it."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -310,3 +312,16 @@ def test_grad_goes_through_every_leaf(leaf):
 def test_what_is_no_mdp_is_refused(ask, thing):
     with pytest.raises(TypeError, match=r"mdp is a \w+; expected a pve\.MDP"):
         ask(thing)
+
+
+def test_a_discount_without_digits_left_is_warned_of():
+    with pytest.warns(UserWarning, match=r"discount is 1 − 1e-13: closer to 1 than 1 − 1e"):
+        pve.MDP([[1.0]], [[[1.0]]], 1 - 1e-13)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pve.MDP([[1.0]], [[[1.0]]], 1 - 1e-11)
+
+
+def test_a_discount_of_too_many_digits_is_refused():
+    with pytest.raises(TypeError, match="discount is 1000"):
+        pve.MDP([[1.0]], [[[1.0]]], 10**400)

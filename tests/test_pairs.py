@@ -1,6 +1,7 @@
 """Each chapter's notebook is the twin of its Markdown, without outputs."""
 
 import shutil
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -9,7 +10,7 @@ import nbformat
 import pytest
 from conftest import ROOT
 from IPython.core.inputtransformer2 import TransformerManager
-from pairs import chapters, problems, take, write
+from pairs import chapters, edits_of, problems, take, write
 
 
 def test_pairs_are_in_step():
@@ -72,6 +73,20 @@ def test_edits_are_taken_from_a_saved_notebook_and_nothing_else_changes(tmp_path
     added = twin.read_text(encoding="utf-8").splitlines()
     there = (ROOT / "book" / "diameter.ipynb").read_text(encoding="utf-8").splitlines()
     assert len(set(added) - set(there)) == 1
+
+
+def test_writing_does_not_undo_the_edits_of_a_notebook(tmp_path):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x"]
+    for suffix in (".md", ".ipynb"):
+        shutil.copy(ROOT / "book" / f"diameter{suffix}", tmp_path)
+    source = tmp_path / "diameter.md"
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *command], check=True)
+    assert edits_of(source) is None
+    edited(tmp_path)
+    assert edits_of(source) == source.with_suffix(".ipynb")
+    source.write_text(source.read_text() + "\nMore.\n")  # what is written from
+    assert edits_of(source) is None
 
 
 def test_what_jupytext_alone_writes_is_refused(tmp_path):

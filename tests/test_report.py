@@ -306,3 +306,45 @@ def test_a_start_from_which_nothing_is_reached_is_worth_nothing(tmp_path):
     assert (plans["value from the start"] == 0).all()
     assert (plans["reaches a goal"] == 0).all()
     assert plans["mean value"].iloc[0] > 1
+
+
+@pytest.mark.parametrize(
+    ("reward", "unit"), [(1.0, 1.0), (1.0, 1e9), (-1e10, 1.0)], ids=["", "×1e9", "penalty"]
+)
+def test_worlds_of_any_unit_are_analysed(tmp_path, monkeypatch, reward, unit):
+    """Three states, an action that one of them must not take, in three units."""
+    monkeypatch.setattr(analysis, "effort_for", lambda _: SMALL)
+    rewards = np.array([[7, 0, 0], [0, reward, -50], [reward, 32, reward]])
+    moves = [
+        [[0.7, 0.3, 0], [1, 0, 0], [0.8, 0.2, 0]],
+        [[0, 1, 0], [0, 1, 0], [0, 0, 1]],
+        [[0, 0, 1], [0.8, 0.1, 0.1], [0, 0, 1]],
+    ]
+    pve.MDP(unit * rewards, moves, 0.95).save(tmp_path / "small.npz")
+    found = analysis.analyse(find_place(f"npz:{tmp_path / 'small.npz'}"), progress=False)
+    ranges = found.pairs[["reward from", "reward to"]].dropna()
+    assert len(ranges) == SMALL.widths
+    assert (ranges["reward from"] <= 0).all()
+    assert (ranges["reward to"] >= 0).all()
+    assert page.write_report(found, tmp_path / "out", "pve report")
+
+
+def test_ranges_are_in_the_rewards_own_unit(tmp_path, monkeypatch):
+    monkeypatch.setattr(analysis, "effort_for", lambda _: SMALL)
+    ranges = []
+    for factor in (1, 1000):
+        reward = factor * np.array([[1.0, 2], [3, 5], [7, 11]])
+        path = tmp_path / f"{factor}.npz"
+        pve.MDP(reward, np.full((3, 2, 3), 1 / 3), 0.9).save(path)
+        found = analysis.analyse(find_place(f"npz:{path}"), progress=False)
+        ranges.append(found.pairs["reward to"].dropna().to_numpy())
+    np.testing.assert_allclose(1000 * ranges[0], ranges[1], rtol=1e-6, atol=1e-9)
+
+
+def test_a_world_of_one_state(tmp_path, monkeypatch):
+    small = SMALL._replace(ranks=(1,))
+    monkeypatch.setattr(analysis, "effort_for", lambda _: small)
+    (tmp_path / "one.txt").write_text("G\n")
+    found = analysis.analyse(find_place(f"map:{tmp_path / 'one.txt'}"), progress=False)
+    assert len(found.states) == 1
+    assert page.write_report(found, tmp_path / "out", "pve report")

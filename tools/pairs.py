@@ -122,6 +122,42 @@ def write(source: Path) -> None:
     twin.write_text(stream.getvalue().rstrip("\n") + "\n", encoding="utf-8")
 
 
+def edits_of(source: Path) -> Path | None:
+    """The notebook of a chapter if its cells were edited and the Markdown was not."""
+    twin = source.with_suffix(".ipynb")
+    if not twin.exists() or _committed(source) != source.read_bytes():
+        return None  # edits of the Markdown are what is written
+    before = _committed(twin)
+    if before is None:
+        return None
+    return None if _cells(before.decode()) == _cells(twin.read_text("utf-8")) else twin
+
+
+def _cells(notebook: str) -> list[tuple[str, str]]:
+    """The cells of a notebook's file, without that for Colab."""
+    read = jupytext.reads(notebook, "ipynb")
+    split(read)
+    return [(cell.cell_type, cell.source) for cell in read.cells]
+
+
+def lost(twin: Path) -> str:
+    """What to do where a notebook was edited and its Markdown was not."""
+    return (
+        f"{twin.name} was edited, its Markdown was not; {TAKE} {twin.name}\n"
+        f"or undo them with: git checkout book/{twin.name}"
+    )
+
+
+def _committed(path: Path) -> bytes | None:
+    """A file's content in the last commit; None outside of a repository."""
+    show = ["git", "-C", str(path.parent), "show", f"HEAD:./{path.name}"]
+    try:
+        done = subprocess.run(show, capture_output=True)
+    except OSError:  # no git
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
 class _Blocks(yaml.SafeDumper):
     """Writes text of several lines as a block, as the chapters do."""
 
@@ -189,6 +225,10 @@ def main() -> int:
         take(BOOK / Path(arguments.take).name)
         write(BOOK / Path(arguments.take).with_suffix(".md").name)
     if arguments.write or arguments.format:
+        if edited := [path for path in map(edits_of, chapters()) if path]:
+            for twin in edited:
+                print(lost(twin), file=sys.stderr)
+            return 1
         for source in chapters():
             if arguments.format:
                 reformat(source)
@@ -197,7 +237,11 @@ def main() -> int:
     for problem in found:
         print(problem, file=sys.stderr)
     if found:
-        print("Put the pairs in step with: make sync", file=sys.stderr)
+        edited = [path for path in map(edits_of, chapters()) if path]
+        for twin in edited:
+            print(lost(twin), file=sys.stderr)
+        if not edited:
+            print("Put the pairs in step with: make sync", file=sys.stderr)
     return int(bool(found))
 
 

@@ -3,8 +3,8 @@
 Jupyter Book keys its execution cache on the text of a chapter's cells alone, so an
 edited library would leave stale figures behind. This extension hashes everything
 else a number depends on: the library's source, the versions of the numerical
-packages and the preset asked for. Each hash has an execution cache of its own; going
-back to an earlier state of the library is therefore served from its cache.
+packages, the preset asked for and how JAX is set. Each hash has an execution cache of
+its own; going back to an earlier state of the library is therefore served from its cache.
 """
 
 from __future__ import annotations
@@ -27,10 +27,18 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "matplotlib")
 CACHES_KEPT = 5
+# Where compilations are kept, which changes no number.
+COMPILED = frozenset(
+    {
+        "JAX_COMPILATION_CACHE_DIR",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+        "JAX_COMPILATION_CACHE_MAX_SIZE",
+    }
+)
 
 
 def numerical_hash(root: Path = ROOT) -> str:
-    """Hash the library's source, the packages' versions and the preset."""
+    """Hash the library's source, the packages' versions, the preset and JAX's settings."""
     digest = hashlib.sha256()
     for path in sorted((root / "pve").rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
@@ -38,6 +46,9 @@ def numerical_hash(root: Path = ROOT) -> str:
     for package in PACKAGES:
         digest.update(f"{package}=={metadata.version(package)}\0".encode())
     digest.update(f"preset={os.environ.get('PVE_PRESET', '')}\0".encode())
+    for name in sorted(os.environ):  # how JAX and its compiler compute
+        if name == "XLA_FLAGS" or (name.startswith("JAX_") and name not in COMPILED):
+            digest.update(f"{name}={os.environ[name]}\0".encode())
     return digest.hexdigest()[:16]
 
 

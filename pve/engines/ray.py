@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from types import ModuleType
 
@@ -20,7 +22,7 @@ from pve.runs.attempt import End, attempt
 from pve.runs.folders import ONE_RUN_A_PROGRAM
 from pve.runs.plan import Plan
 
-PATIENCE = 20.0  # seconds within which a cluster's address must answer
+PATIENCE = 30.0  # seconds within which a cluster's address must answer
 RETRIES = 3  # of a task whose worker was lost
 
 
@@ -36,11 +38,28 @@ def require() -> ModuleType:
     return ray
 
 
+# Run by another process, which can be given up: Ray itself tries for minutes.
+JOIN = (
+    "import ray, sys; "
+    "ray.init(address=sys.argv[1], include_dashboard=False, log_to_driver=False)"
+)
+
+
 def _knock(address: str) -> None:
-    """Raise an ``OSError`` if nobody answers at HOST:PORT; Ray itself tries for minutes."""
+    """Raise an ``OSError`` if no cluster answers at HOST:PORT within `PATIENCE`."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+    if not (host and port.isdigit()):
+        return
+    socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+    try:
+        joined = subprocess.run(
+            [sys.executable, "-c", JOIN, address], capture_output=True, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise OSError(f"what answers there is no Ray cluster ({PATIENCE:g} s)") from None
+    if joined.returncode:
+        *_, last = joined.stderr.decode(errors="replace").strip().splitlines() or [""]
+        raise OSError(last)
 
 
 def _attempt_alone(plan: Plan, task: Task) -> End:

@@ -22,6 +22,7 @@ BROKEN = (
     KeyError,
     EOFError,
     NotImplementedError,
+    RuntimeError,
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -258,7 +258,8 @@ class _Questions:
 
     def pairs(self) -> pd.DataFrame:
         """The class of exact models, pair by pair, and how far near ones may stray."""
-        mdp, effort = self.mdp, self.effort
+        # In the unit of the values: ranges are found by a solver with absolute tolerances.
+        mdp, effort, (factor, _) = self.scaled, self.effort, self.unit
         choices = mdp.num_actions if mdp.legal is None else int(mdp.legal.sum(-1).max())
         # A pair has S unknowns, and should be taken by about twice as many policies: with
         # fewer than S its class would look larger than it is.
@@ -275,6 +276,7 @@ class _Questions:
             s, a = map(int, served[index])
             mine = values[taken[:, s, a]]
             found = curvatures(mine, mdp.discount).curvature
+            largest = float(found[0]) if found.size else 0.0
             stay = np.eye(mdp.num_states)[s] - mdp.transition[s, a]
             lazy = curvature_along(mine, stay, mdp.discount) if stay.any() else np.nan
             row = {
@@ -282,14 +284,17 @@ class _Questions:
                 "action": actions[a],
                 "policies": len(mine),
                 "dimension": dimension_of_pair(mine),
-                "flattest": float(found[-1] / found[0]) if found[0] > 0 else np.nan,
-                "staying": float(lazy / found[0]) if found[0] > 0 else np.nan,
+                "flattest": float(found[-1] / largest) if largest > 0 else np.nan,
+                "staying": float(lazy / largest) if largest > 0 else np.nan,
             }
             if int(index) in wide and epsilon > 0:
-                for name, place in (("reward", 0), ("staying", 1 + s)):
+                for name, place, unit in (("reward", 0, factor), ("staying", 1 + s, 1)):
                     direction = np.eye(1 + mdp.num_states)[place]
-                    ends = epsilon_range(mdp, mine, s, a, epsilon, direction)
-                    row |= {f"{name} from": ends[0], f"{name} to": ends[1]}
+                    try:
+                        ends = epsilon_range(mdp, mine, s, a, epsilon, direction)
+                    except RuntimeError:  # the solver has failed, as its table says
+                        ends = np.nan, np.nan
+                    row |= {f"{name} from": ends[0] / unit, f"{name} to": ends[1] / unit}
             rows.append(row)
         return pd.DataFrame(rows)
 

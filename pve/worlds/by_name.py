@@ -22,12 +22,20 @@ import numpy as np
 
 from pve.checks import check_discount
 from pve.mdp.core import MDP
-from pve.worlds.gridworld import GridWorld, four_rooms, grid_world
+from pve.mdp.sparse import SparseMDP
+from pve.worlds.gridworld import (
+    ACTION_NAMES,
+    GridWorld,
+    count_cells,
+    four_rooms,
+    grid_world,
+)
 from pve.worlds.jacks_cars import jacks_cars
 from pve.worlds.tables import gymnasium_by_name, make_gymnasium
 
 LEGAL = "'four-rooms', 'jacks-cars', 'gymnasium:NAME', 'map:FILE' and 'npz:FILE'"
 DISCOUNT = 0.99
+LARGEST = 2**27  # numbers of a transition as an array, 1 GiB
 
 
 def make_environment(name: str) -> MDP:
@@ -57,7 +65,7 @@ def make_environment(name: str) -> MDP:
         _refuse_others(name, options, ("discount",))
         return jacks_cars(**{key: _real(key, value) for key, value in options.items()})
     if kind == "npz" and rest:
-        mdp = MDP.load(rest)
+        mdp = _stored(rest)
         _refuse_others(name, options, ("discount",))
         if "discount" in options:
             mdp = dataclasses.replace(mdp, discount=_real("discount", options["discount"]))
@@ -143,7 +151,8 @@ def _grid(name: str, kind: str, rest: str, options: dict[str, Any]) -> GridWorld
             raise ValueError(f"map {rest!r} cannot be read: {error}") from None
 
         def make(**settings: Any) -> GridWorld:
-            return grid_world(text, **settings)
+            _check_size(f"map {rest!r}", count_cells(text), len(ACTION_NAMES))
+            return grid_world(text, **settings, sparse=False)
 
         own |= {"absorbing": _truth, "step_cost": _real}
     else:
@@ -158,6 +167,30 @@ def _grid(name: str, kind: str, rest: str, options: dict[str, Any]) -> GridWorld
     return make(**settings)
 
 
+def _stored(path: str) -> MDP:
+    """An MDP from a file, a sparse one as an array if that is not too large."""
+    try:
+        return MDP.load(path)
+    except ValueError as error:
+        try:
+            sparse = SparseMDP.load(path)
+        except ValueError:
+            raise error from None
+    _check_size(f"{path!r}", sparse.num_states, sparse.num_actions)
+    return sparse.dense()
+
+
+def _check_size(what: str, states: int, actions: int) -> None:
+    """Raise a ``ValueError`` if a world is too large to be an array."""
+    numbers = states**2 * actions
+    if numbers > LARGEST:
+        raise ValueError(
+            f"{what} has {states:,} states: its transitions are {numbers:,} numbers, "
+            f"{8e-9 * numbers:.1f} GB as an array; expected at most {LARGEST:,} "
+            "(pve.SparseMDP, from Python, takes larger worlds)"
+        )
+
+
 def _refuse_others(name: str, options: dict[str, Any], own: tuple[str, ...]) -> None:
     for key in options:
         if key not in own:
@@ -169,7 +202,10 @@ def _refuse_others(name: str, options: dict[str, Any], own: tuple[str, ...]) -> 
 def _real(name: str, value: Any) -> float:
     if isinstance(value, bool | str):
         raise ValueError(f"{name} is {value!r}; expected a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} has too many digits; expected a number") from None
 
 
 def _truth(name: str, value: Any) -> bool:

@@ -15,14 +15,17 @@ rewards, is the environment of Grimm et al. (2021).
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from pve.checks import check_finite, check_share
+from pve.checks import check_finite, check_share, check_truth
 from pve.mdp.core import MDP
+from pve.mdp.sparse import SparseMDP, stays_sparse
 
 ACTION_NAMES = ("left", "right", "down", "up")
 ACTION_STEPS = np.array([(-1, 0), (1, 0), (0, 1), (0, -1)])  # in x, y; y goes down
@@ -32,6 +35,7 @@ SIGNS = {"#": WALL, "x": WALL, "X": WALL, " ": FREE, ".": FREE, "F": FREE} | {
 }  # fmt: skip
 LEGAL = "expected '#', 'x', 'X' (wall), ' ', '.', 'F' (free), 'S', 'G', 'H' or 'O' (hole)"
 ROWS = "expected rows of signs, as words or lists"
+LINE_END = re.compile("\r\n|\r|\n")
 FOUR_ROOMS = """\
 #############
 #     #    G#
@@ -53,13 +57,13 @@ class GridWorld:
     """A grid world: an MDP and where its states lie.
 
     Attributes:
-      mdp: the MDP.
+      mdp: the MDP, a `pve.SparseMDP` where the map is large.
       xy: ``[S, 2]``, the column and the row (from the top) of each state.
       walls: ``[height, width]``, true where there is a wall.
       text: the map, its cells alone.
     """
 
-    mdp: MDP
+    mdp: Any
     xy: np.ndarray
     walls: np.ndarray
     text: str
@@ -94,6 +98,7 @@ def grid_world(
     absorbing: bool = False,
     step_cost: float = 0.0,
     rewards: Mapping[str | tuple[int, int], float] | None = None,
+    sparse: bool | None = None,
 ) -> GridWorld:
     """Make a grid world from a map.
 
@@ -109,6 +114,7 @@ def grid_world(
       step_cost: what each move costs, moves out of goals that do not absorb included.
       rewards: for entering, by sign (``"G"``, 1 unless given; ``"H"``, ``"S"``, ``" "``, 0)
         or, taking precedence, by cell (x, y), column and row from 0.
+      sparse: whether ``mdp`` is a `pve.SparseMDP`; None makes one if S² A is above 2²³.
 
     Returns:
       The grid world; its ``mdp.start`` is uniform over the cells ``S``, None without any.
@@ -117,13 +123,14 @@ def grid_world(
       ValueError: the map is ragged, empty, without a goal or holds another sign, which the
         message gives with its line and column; a number is out of range; or a key of the
         rewards is not on the map.
-      TypeError: the map is neither text nor rows, or a reward or cost is not a number.
+      TypeError: the map is neither text nor rows, or an argument is of another type.
 
     Warns:
       UserWarning: there are cells from which no goal can be reached.
     """
     check_share("p_intended", p_intended)
     check_finite("step_cost", step_cost)
+    check_truth("absorbing", absorbing)
     cells, text = _parse(text)
     rows, columns = np.nonzero(cells != WALL)
     xy = np.stack([columns, rows], -1)
@@ -139,24 +146,49 @@ def grid_world(
     num_actions = len(ACTION_STEPS)
     p_action = np.full((num_actions,) * 2, (1 - p_intended) / (num_actions - 1))
     np.fill_diagonal(p_action, p_intended)
-    moves = np.eye(len(xy))[next_state]  # [S, action that happens, S]
-    transition = np.einsum("ab,sbt->sat", p_action, moves)
     signs = cells[rows, columns]
-    reward = transition @ _entering(signs, xy, rewards or {}) - step_cost
+    entering = _entering(signs, xy, rewards)
     ends = (signs == HOLE) | (absorbing & (signs == GOAL))
-    reward[ends], transition[ends] = 0, np.eye(len(xy))[ends][:, None]
-    _report_lost(transition, signs, xy)
+    _report_lost(next_state, ends, signs, xy)
     starts = (signs == START).astype(float)
     start = starts / starts.sum() if starts.any() else None
-    return GridWorld(
-        MDP(reward, transition, discount, start=start), xy, cells == WALL, text
-    )
+    mdp: MDP | SparseMDP
+    if stays_sparse(sparse, num_actions * len(xy) ** 2):
+        reward = entering[next_state] @ p_action.T - step_cost
+        reward[ends], next_state[ends] = 0, np.flatnonzero(ends)[:, None]
+        happens = np.broadcast_to(next_state[:, None], (len(xy), *p_action.shape))
+        chances = np.broadcast_to(p_action, happens.shape)
+        pairs = np.repeat(np.arange(reward.size), num_actions)
+        shape = reward.size, len(xy)
+        moves = csr_array((chances.ravel(), (pairs, happens.ravel())), shape)
+        mdp = SparseMDP(reward, moves, discount, start=start)
+    else:
+        moves = np.eye(len(xy))[next_state]  # [S, action that happens, S]
+        transition = np.einsum("ab,sbt->sat", p_action, moves)
+        reward = transition @ entering - step_cost
+        reward[ends], transition[ends] = 0, np.eye(len(xy))[ends][:, None]
+        mdp = MDP(reward, transition, discount, start=start)
+    return GridWorld(mdp, xy, cells == WALL, text)
 
 
-def _entering(
-    signs: np.ndarray, xy: np.ndarray, rewards: Mapping[str | tuple[int, int], float]
-) -> np.ndarray:
+def count_cells(text: str | Sequence[Any] | np.ndarray) -> int:
+    """The number of cells of a map that are not walls, the states of its world.
+
+    Raises:
+      ValueError: the map is not legal.
+      TypeError: the map is neither text nor rows.
+    """
+    return int((_parse(text)[0] != WALL).sum())
+
+
+def _entering(signs: np.ndarray, xy: np.ndarray, rewards: Any) -> np.ndarray:
     """The reward for entering each state."""
+    rewards = {} if rewards is None else rewards
+    if not isinstance(rewards, Mapping):
+        raise TypeError(
+            f"rewards is a {type(rewards).__name__}; expected a mapping from signs or "
+            "cells (x, y)"
+        )
     found = (signs == GOAL).astype(float)
     for key, reward in sorted(rewards.items(), key=lambda item: isinstance(item[0], tuple)):
         if isinstance(key, str) and SIGNS.get(key, WALL) != WALL:
@@ -172,12 +204,13 @@ def _entering(
     return found
 
 
-def _report_lost(transition: np.ndarray, signs: np.ndarray, xy: np.ndarray) -> None:
+def _report_lost(
+    next_state: np.ndarray, ends: np.ndarray, signs: np.ndarray, xy: np.ndarray
+) -> None:
     """Warn of cells, holes aside, from which no goal can be reached."""
-    steps: Any = (transition > 0).any(1)
     reach = signs == GOAL
     while True:
-        wider = reach | steps[:, reach].any(1)
+        wider = reach | (reach[next_state].any(1) & ~ends)
         if (wider == reach).all():
             break
         reach = wider
@@ -245,7 +278,7 @@ def _parse(text: Any) -> tuple[np.ndarray, str]:
 def _lines(text: Any) -> list[tuple[int, str]]:
     """The lines of a text, or of rows of words, characters or bytes, numbered from 1."""
     if isinstance(text, str):
-        text = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+        text = LINE_END.split(text)
     elif isinstance(text, np.ndarray) and text.ndim:
         text = text.tolist()
     if not isinstance(text, Sequence) or isinstance(text, bytes):
@@ -258,6 +291,10 @@ def _lines(text: Any) -> list[tuple[int, str]]:
         if not isinstance(signs, Sequence):
             raise TypeError(f"map has a {type(row).__name__} as row {number}; {ROWS}")
         words = [s.decode("latin-1") if isinstance(s, bytes) else s for s in signs]
+        if words and isinstance(words[0], str) and number == 1:
+            words[0] = words[0].removeprefix("\ufeff")
+        if words and isinstance(words[-1], str):  # as a file's lines are read
+            words[-1] = words[-1].rstrip("\r\n")
         if not all(isinstance(word, str) for word in words):
             raise TypeError(f"map holds no signs in row {number}; {ROWS}")
         lines.append((number, "".join(words)))

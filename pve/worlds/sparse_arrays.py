@@ -13,6 +13,8 @@ from pve.mdp.sparse import SparseMDP
 
 def is_sparse(arrays: Any) -> bool:
     """Whether a transition or reward is given by scipy.sparse, alone or in a list."""
+    if isinstance(arrays, np.ndarray):
+        return arrays.dtype == object and any(map(issparse, arrays.ravel()))
     return issparse(arrays) or (
         isinstance(arrays, list | tuple) and any(map(issparse, arrays))
     )
@@ -65,7 +67,7 @@ def from_stack(
     """The sparse MDP of a list of matrices; see `pve.from_arrays`."""
     rows, actions = stacked("transition", transition, layout)
     states = rows.shape[1]
-    if is_sparse(reward) and not issparse(reward):
+    if (is_sparse(reward) or np.ndim(reward) == 3) and not issparse(reward):
         gains, count = stacked("reward", reward, layout)
         if (gains.shape, count) != (rows.shape, actions):
             raise ValueError(
@@ -73,8 +75,9 @@ def from_stack(
                 f"states; expected {actions} and {states} with this transition"
             )
         rows.eliminate_zeros()  # what cannot follow costs nothing
-        total = rows.sum(1)
-        mean = (rows * gains).sum(1) / np.where(total > 0, total, 1.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+            total = rows.sum(1)
+            mean = (rows * gains).sum(1) / np.where(total > 0, total, 1.0)
         reward = mean.reshape(states, actions)
     else:
         dense = reward.toarray() if issparse(reward) else reward

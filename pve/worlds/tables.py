@@ -15,6 +15,7 @@ with reward 0. So :math:`v_\pi = w_\pi` in every state of the table.
 from __future__ import annotations
 
 import enum
+import itertools
 import math
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
@@ -114,8 +115,8 @@ def from_table(
     *places, chances = map(np.array, zip(*entries, strict=True))
     known = (
         _start(start, number, size),
-        _names(states, [END] * leaves),
-        _names(actions, []),
+        _names(states, leaves),
+        _names(actions, False),
     )
     if stays_sparse(sparse, reward.size * size):
         pairs = places[0] * shape[1] + places[1]
@@ -233,7 +234,9 @@ def _make(identifier: str, **options: Any) -> Any:
     import gymnasium  # here, so that only those who ask for it wait for its import
 
     try:
-        return gymnasium.make(identifier, **options)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            made = gymnasium.make(identifier, **options)
     except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(
             f"environment {identifier!r} cannot be made: {error}; expected a name that "
@@ -247,6 +250,11 @@ def _make(identifier: str, **options: Any) -> Any:
             f"environment {identifier!r} cannot be made with {given}: "
             f"{' '.join(str(error).split())}; expected its own options"
         ) from None
+    for warning in told:  # of one that was made; a refusal is one line
+        warnings.warn_explicit(
+            warning.message, warning.category, warning.filename, warning.lineno
+        )
+    return made
 
 
 def _items(found: Any, what: str) -> list[tuple[Any, Any]]:
@@ -283,7 +291,7 @@ def _outcomes(found: Any, where: str, number: dict[Hashable, int]) -> list[_Outc
             raise ValueError(
                 f"{what}: probability is {probability:g}; expected a number in [0, 1]"
             )
-        if not isinstance(ended, bool | np.bool_ | int | np.integer):
+        if isinstance(ended, str) or ended not in (0, 1):  # 1.0, too, in rows of NumPy's
             raise TypeError(f"{what}: terminated is {ended!r}; expected true or false")
         if not isinstance(following, Hashable) or following not in number:
             raise ValueError(
@@ -324,11 +332,31 @@ def _start(start: Any, number: dict[Hashable, int], size: int) -> Array | None:
     return chances
 
 
-def _names(keys: list[Hashable], more: list[str]) -> tuple[str, ...] | None:
-    """The keys as words; None if they are their own numbers, or words coincide."""
-    if keys == list(range(len(keys))):
+def _names(keys: list[Hashable], end: bool) -> tuple[str, ...] | None:
+    """The keys as words, all distinct; None if they are their own numbers.
+
+    Args:
+      keys: in their order.
+      end: whether another state follows, which is named `END` or, where a key is called
+        so, otherwise.
+    """
+    own = not any(isinstance(key, enum.Enum) for key in keys)
+    if own and keys == list(range(len(keys))):
         return None
-    names = tuple(k.name if isinstance(k, enum.Enum) else str(k) for k in keys) + tuple(
-        more
-    )
-    return names if len(set(names)) == len(names) else None
+    names = [key.name if isinstance(key, enum.Enum) else str(key) for key in keys]
+    alike = {name for name in names if names.count(name) > 1}
+    names = [
+        _in_full(key) if name in alike else name
+        for key, name in zip(keys, names, strict=True)
+    ]
+    if end:
+        free = itertools.chain([END], (f"{END} {i}" for i in itertools.count(2)))
+        names.append(next(name for name in free if name not in names))
+    return tuple(names) if len(set(names)) == len(names) else None
+
+
+def _in_full(key: Hashable) -> str:
+    """A word for a key that tells it from others that look alike."""
+    if isinstance(key, enum.Enum):
+        return f"{type(key).__name__}.{key.name}"
+    return repr(key)
