@@ -32,7 +32,7 @@ def inches(figure, artist):
 def test_panels_stand_below_each_other(wide):
     sizes = [text.get_fontsize() for text in wide.findobj(plt.Text)]
     before = wide.axes[0].get_position().height * wide.get_figheight()
-    assert narrow.stack(wide)
+    assert narrow.stack(wide) == 2
     assert wide.get_figwidth() == narrow.WIDTH
     wide.draw_without_rendering()
     above, below = (inches(wide, ax) for ax in wide.axes)
@@ -51,6 +51,19 @@ def test_all_that_is_written_fits(wide):
     assert wide._supxlabel.get_text().split() == SOURCE.split()
 
 
+def test_a_legend_that_is_too_wide_loses_columns():
+    figure, ax = style.new_figure(figsize=(8, 3))
+    for i in range(6):
+        ax.plot([0, i], label=f"the {i}-th line of six")
+    figure.legend(loc="outside upper center", ncols=3)
+    narrow.stack(figure)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert inches(figure, legend).width <= narrow.WIDTH
+    assert len(legend.get_texts()) == 6
+    plt.close(figure)
+
+
 def test_a_panel_keeps_the_label_of_its_row(wide):
     narrow.stack(wide)
     assert [ax.get_ylabel() for ax in wide.axes] == ["height", "height"]
@@ -63,7 +76,7 @@ def test_maps_keep_their_shape():
     figure, axes = style.new_figure(2, 2, figsize=(8, 6))
     for ax in axes.flat:
         ax.imshow(np.zeros((4, 6)))
-    assert narrow.stack(figure)
+    assert narrow.stack(figure) == 4
     figure.draw_without_rendering()
     for ax in axes.flat:
         box = inches(figure, ax)
@@ -74,7 +87,7 @@ def test_maps_keep_their_shape():
     plt.close(figure)
 
 
-@pytest.mark.parametrize("make", ["narrow already", "by hand", "subfigures"])
+@pytest.mark.parametrize("make", ["narrow already", "by hand", "subfigures", "as drawn"])
 def test_what_cannot_be_stacked_stays(make):
     figure = style.new_figure(figsize=(3 if make == "narrow already" else 7, 3))[0]
     if make != "narrow already":
@@ -83,6 +96,9 @@ def test_what_cannot_be_stacked_stays(make):
         figure.add_axes((0.1, 0.1, 0.4, 0.8))
     if make == "subfigures":
         figure.subfigures(1, 2)[0].add_subplot()
+    if make == "as drawn":
+        figure.add_subplot()
+        figure.set_gid(narrow.AS_DRAWN)
     before = figure.get_size_inches().tolist()
     assert not narrow.stack(figure)
     assert figure.get_size_inches().tolist() == before
@@ -99,7 +115,7 @@ def extension(monkeypatch):
 
 def test_the_build_finds_both_drawings(extension, tmp_path):
     path = tmp_path / "one.svg"
-    path.write_text(narrow.both("<svg>wide, ü</svg>\n", "<svg>narrow, ∞</svg>\n"))
+    path.write_text(narrow.both("<svg>wide, ü</svg>\n", "<svg>narrow, ∞</svg>\n", 2))
     for _ in range(2):  # a second build finds what the first has left
         beside = extension.taken_apart(path)
         assert path.read_text() == "<svg>wide, ü</svg>\n"

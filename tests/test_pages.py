@@ -198,12 +198,16 @@ def look_narrow(page):
 
 
 def measure_narrow(page):
-    images = page.locator(".bd-article figure > img, .bd-article figure > .drawn img")
+    images = page.locator(
+        ".bd-article figure > img, .bd-article figure > .drawn img, "
+        ".bd-article figure > picture img"
+    )
     return {
         "width": page.evaluate("() => document.documentElement.scrollWidth"),
         "spilling": page.evaluate(SPILLING),
         "scales": images.evaluate_all(
-            "images => images.map((x) => [x.clientWidth / x.naturalWidth, x.outerHTML])"
+            "images => images.map((x) => [x.clientWidth / x.naturalWidth, x.outerHTML, "
+            "x.parentElement.tagName, x.currentSrc])"
         ),
         "unreachable": page.evaluate(UNREACHABLE),
         "frames": page.locator(".bd-article .drawn").evaluate_all(
@@ -299,7 +303,19 @@ def test_panels_stay_readable_on_a_narrow_screen(seen):
             assert scrolls
             assert tabindex == "0", path.name
     assert scales
-    assert [html[:120] for scale, html in scales if scale < 0.5] == []
+    assert [html[:120] for scale, html, *_ in scales if scale < 0.5] == []
+
+
+def test_a_narrow_screen_shows_the_drawing_made_for_it(seen):
+    """In type of nearly the size that it was drawn in; the smallest has 9.3 pixels."""
+    drawn = [x for look in seen.narrow.values() for x in look["scales"]]
+    pictures = [x for x in drawn if x[2] == "PICTURE"]
+    assert len(pictures) > len(drawn) / 2
+    for scale, html, _, source in pictures:
+        assert "/narrow-" in source, html[:120]
+        assert scale > 0.93, html[:120]
+    for look in seen.looks.values():
+        assert not any("/narrow-" in source for source, _ in look["images"])
 
 
 def test_visible_code_fits_its_column(seen):

@@ -17,19 +17,19 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 DRAW_NARROW = "PVE_DRAW_NARROW"  # asks chapters for both drawings
-CARRIED = re.compile(r"\n?<!--narrow:([A-Za-z0-9+/=]*)-->")
+CARRIED = re.compile(r"\n?<!--narrow (\d+):([A-Za-z0-9+/=]*)-->")
 IMAGE = re.compile(r'<img [^>]*?src="([^"]*_images/([^"/]+\.svg))"[^>]*>')
 MEDIA = "(max-width: 600px)"
 
 
 def taken_apart(path: Path) -> Path | None:
     """The file of the narrow drawing beside a figure's file, which loses it."""
-    beside = path.with_suffix(".narrow.svg")
     both = path.read_text(encoding="utf-8")
     if carried := CARRIED.search(both):
-        beside.write_bytes(base64.b64decode(carried[1]))
+        beside = path.with_suffix(f".narrow-{carried[1]}.svg")
+        beside.write_bytes(base64.b64decode(carried[2]))
         path.write_text(CARRIED.sub("", both), encoding="utf-8")
-    return beside if beside.exists() else None
+    return next(path.parent.glob(f"{path.stem}.narrow-*.svg"), None)
 
 
 def offer(
@@ -54,7 +54,8 @@ def offer(
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(beside, target)
         at = f"{address.removesuffix(name)}narrow-{name}"
-        return f'<picture><source media="{MEDIA}" srcset="{at}">{image}</picture>'
+        kind = "" if beside.stem.endswith("narrow-1") else ' class="stacked"'
+        return f'<picture{kind}><source media="{MEDIA}" srcset="{at}">{image}</picture>'
 
     context["body"] = IMAGE.sub(picture, context["body"])
 

@@ -108,9 +108,9 @@ def _draw_in_the_page() -> None:
             if not found:  # a figure without axes
                 return None
             found = for_both_themes(found)
-            if os.environ.get(narrow.DRAW_NARROW) and narrow.stack(figure):
+            if os.environ.get(narrow.DRAW_NARROW) and (panels := narrow.stack(figure)):
                 other = print_figure(figure, "svg", metadata={"Date": None})
-                found = narrow.both(found, for_both_themes(other))
+                found = narrow.both(found, for_both_themes(other), panels)
             return found
 
         formatters: Any = shell.display_formatter.formatters  # type: ignore[union-attr]

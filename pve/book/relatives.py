@@ -16,7 +16,7 @@ from pve.checks import Array
 from pve.equivalence.calibration import SampledLoss, sampled_loss
 from pve.equivalence.transfer import transfer
 from pve.equivalence.value_aware import two_state_model
-from pve.figures import style
+from pve.figures import narrow, style
 from pve.mdp.bellman import bellman_optimality
 from pve.mdp.core import MDP
 from pve.mdp.planning import (
@@ -480,6 +480,7 @@ def demands_table(found: Mapping[str, list[float]], models: Mapping[str, MDP]) -
 def draw_map() -> Figure:
     """Draw which demand implies which, and the models that refute the converses."""
     fig, ax = style.new_figure(figsize=(6.8, 4.4))
+    fig.set_gid(narrow.AS_DRAWN)
     for (one, other), model in ARROWS.items():
         start, end = (np.array(NODES[name][:2]) for name in (one, other))
         room = [12 + 6 * len(NODES[name][2].splitlines()) for name in (one, other)]

@@ -14,31 +14,32 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
-from matplotlib.legend import Legend
 from matplotlib.text import Text
 
-WIDTH = 3.7  # inches: a phone's column of text, at 96 pixels an inch
+WIDTH = 3.4  # inches: with its margins a phone's column of text, at 96 pixels an inch
 TALLEST = 3.4  # inches of a panel
 BETWEEN = 0.45  # inches between panels, for titles and labels
+AS_DRAWN = "as-drawn"  # the id of a figure that makes no sense in one narrow column
 DRAW_NARROW = "PVE_DRAW_NARROW"  # the environment variable with which a build asks for it
 
 
-def stack(figure: Figure) -> bool:
+def stack(figure: Figure) -> int:
     """Lay a figure out anew for a narrow page, in place.
 
     Args:
       figure: drawn for a wide page.
 
     Returns:
-      False, and nothing is changed, where it is narrow already or laid out by hand.
+      How many panels it has; 0, and nothing is changed, where it is narrow already, laid
+      out by hand, or to stay `AS_DRAWN`.
     """
-    if figure.get_figwidth() <= WIDTH or figure.subfigs:
-        return False
+    if figure.get_figwidth() <= WIDTH or figure.subfigs or figure.get_gid() == AS_DRAWN:
+        return 0
     panels = [
         (ax, spec) for ax in figure.axes if (spec := ax.get_subplotspec()) is not None
     ]
     if len({spec.get_topmost_subplotspec().get_gridspec() for _, spec in panels}) != 1:
-        return False
+        return 0
     figure.draw_without_rendering()  # now it is known how high everything is
     axes = [ax for ax, _ in panels]
     around = figure.get_figheight() * (1 - _covered(axes))
@@ -49,10 +50,9 @@ def stack(figure: Figure) -> bool:
         ax.set_subplotspec(grid[index])
     between = BETWEEN * (len(axes) - 1)
     figure.set_size_inches(WIDTH, sum(heights) + around + between)
-    for legend in _legends(figure):
-        legend.set_ncols(1)
+    _narrow_legends(figure)
     _wrap(figure)
-    return True
+    return len(axes)
 
 
 def _covered(panels: list[Axes]) -> float:
@@ -80,9 +80,16 @@ def _tell_axes_apart(panels: list[tuple[Axes, SubplotSpec]]) -> None:
                 ax.set_ylabel(first.get_ylabel())
 
 
-def _legends(figure: Figure) -> list[Legend]:
+def _narrow_legends(figure: Figure) -> None:
+    """Take columns from the legends that are too wide for the page."""
     found = [*figure.legends, *(ax.get_legend() for ax in figure.axes)]
-    return [legend for legend in found if legend is not None]
+    for legend in (each for each in found if each is not None):
+        width = legend.get_window_extent().width / figure.dpi
+        columns = legend._ncols  # type: ignore[attr-defined]
+        if columns > 1 and width > WIDTH:
+            legend.set_ncols(max(1, int(columns * WIDTH / width)))
+            labels = [text.get_text() for text in legend.get_texts()]
+            legend._init_legend_box(legend.legend_handles, labels)  # type: ignore[attr-defined]
 
 
 def _wrap(figure: Figure) -> None:
@@ -106,16 +113,17 @@ def _wrap_text(text: Text, figure: Figure, most: float) -> None:
         text.set_text("\n".join(textwrap.fill(line, letters) for line in lines))
 
 
-def both(wide: str, narrow: str) -> str:
+def both(wide: str, narrow: str, panels: int) -> str:
     """One file that carries a drawing and the same for a narrow page.
 
     Args:
       wide: an SVG file.
       narrow: an SVG file.
+      panels: how many panels they have.
 
     Returns:
       The first, with the second in a comment, where the book's build looks for it
       (``book/_ext/narrow_figures.py``).
     """
     carried = base64.b64encode(narrow.encode()).decode()
-    return f"{wide.rstrip()}\n<!--narrow:{carried}-->\n"
+    return f"{wide.rstrip()}\n<!--narrow {panels}:{carried}-->\n"
