@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pve.checks import check_positive_number, check_seed, parse_integer
+from pve.checks import check_positive_number, check_seed, parse_integer, parse_number
 from pve.defaults import check_devices, settle_jax
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.experiments.base import ExperimentSettings
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Proper value equivalence: the experiments of Grimm et al. (2021).",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    integer = _argument(parse_integer)
+    integer, number = _argument(parse_integer), _argument(parse_number)
     for name, experiment in EXPERIMENTS.items():
         command = commands.add_parser(
             name,
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
             "and options such as ?is_slippery=false&map_name=8x8 or ?slip=0.1",
         )
         command.add_argument(
-            "--discount", type=float, metavar="X", help="of the environment, in [0, 1)"
+            "--discount", type=number, metavar="X", help="of the environment, in [0, 1)"
         )
         command.add_argument(
             "--engine",
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--minutes",
-            type=float,
+            type=number,
             metavar="X",
             help="end at a checkpoint after so many minutes",
         )
@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--out", default="report", help="the folder to write to (report)")
     report.add_argument("--seed", default="0", help="an integer from 0 to 4294967295 (0)")
-    report.add_argument("--discount", type=float, metavar="X", help="in [0, 1)")
+    report.add_argument("--discount", type=number, metavar="X", help="in [0, 1)")
     bench = commands.add_parser(
         "bench", help="measure speed against a plain implementation"
     )
@@ -226,6 +226,8 @@ def _run(arguments: argparse.Namespace) -> int:
         f"{name}: {cost.due} runs due, {cost.finished} finished; "
         f"{in_bytes(cost.bytes)} to write in {data_dir}"
     )
+    if said := engine.announced(plan):
+        print(said)
     if cost.bytes > MUCH:
         print("That is a lot: --every N thins the snapshots.")
     again = f"run the same command again to continue: {_command_line()}"

@@ -52,6 +52,13 @@ def jax_defaults() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def on_cpu_cores() -> Iterator[None]:
+    """Compute on this machine's cores in this thread, even beside an accelerator."""
+    with jax.default_device(jax.local_devices(backend="cpu")[0]), jax_defaults():
+        yield
+
+
 def flags() -> dict[str, Any]:
     """Settings of XLA and JAX that can change numbers and stay as the user has them.
 

@@ -249,6 +249,19 @@ BAD = {
     "policies": ((*TWO, "--policies", "55"), ["policies is 55", "multiple of 10"]),
     "every": ((*ONE, "--every", "7"), ["steps is 200", "multiple of 7"]),
     "runs without end": ((*ONE, "--runs", "1" + 12 * "0"), ["1000000000000", "100000"]),
+    "lanes": ((*ONE, "--lanes", "4"), ["lanes is 4", "'local'", "'device'"]),
+    "no lanes": (
+        (*ONE, "--engine", "device", "--lanes", "0"),
+        ["lanes is 0", "integer ≥ 1"],
+    ),
+    "lanes fractional": ((*ONE, "--lanes", "1.5"), ["'1.5'", "expected an integer"]),
+    "more lanes than memory": (
+        (*ONE, "--engine", "device", "--lanes", "1000000"),
+        ["lanes is 1000000", "of memory"],
+    ),
+    "minutes": ((*ONE, "--minutes", "0"), ["minutes is 0", "number > 0"]),
+    "minutes a word": ((*ONE, "--minutes", "x"), ["'x'", "expected a number"]),
+    "discount a word": ((*ONE, "--discount", "x"), ["'x'", "expected a number"]),
     "address": ((*ONE, "--address", "head:6379"), ["'head:6379'", "'local'", "'ray'"]),
     "engine": ((*ONE, "--engine", "slurm"), ["'slurm'", "'local', 'device', 'ray'"]),
     "environment": (

@@ -2,13 +2,17 @@
 
 import dataclasses
 import math
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 
 import jax
 import numpy as np
 import pytest
+from conftest import ROOT
 from oracles import dot_precisions
 from tiny import SEED, TINY, data_files
 
@@ -254,7 +258,9 @@ def test_out_of_memory_names_a_width_that_may_fit(tmp_path, monkeypatch):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
 
     monkeypatch.setattr(device, "advance_lanes", exhausted)
-    with pytest.raises(ValueError, match=r"lanes is 4 and .*; expected fewer, perhaps 2"):
+    with pytest.raises(
+        ValueError, match=r"out of memory with 4 lanes; try fewer lanes, such as 2"
+    ):
         compute(tmp_path)
 
 
@@ -264,14 +270,16 @@ def test_out_of_memory_names_a_width_that_may_fit(tmp_path, monkeypatch):
 def test_folders_of_other_arithmetic_are_refused(whole, finished, tmp_path):
     lanes = shutil.copytree(whole, tmp_path / "lanes")
     with pytest.raises(
-        OtherConfiguration, match=r"arithmetic is 'lanes of 4 on cpu' there"
+        OtherConfiguration,
+        match=r"arithmetic is 'lanes of 4 on .* begun with --engine device --lanes 4\)$",
     ):
         run_experiment("diameter", CONFIG, SEED, lanes, progress=False)
-    with pytest.raises(OtherConfiguration, match=r"'lanes of 8 on cpu' here"):
+    with pytest.raises(OtherConfiguration, match=r"'lanes of 8 on .*' here"):
         compute(lanes, lanes=8)
     alone = shutil.copytree(finished, tmp_path / "alone")
     with pytest.raises(
-        OtherConfiguration, match=r"'one run a program, on CPU cores' there"
+        OtherConfiguration,
+        match=r"'one run a program, on CPU cores' there.*begun with --engine local\)$",
     ):
         compute(alone, config=TINY["diameter"])
 
@@ -298,10 +306,12 @@ def test_illegal_widths(lanes, error, message):
 @pytest.mark.parametrize("gigabytes", [16, 24, 80])
 def test_lanes_fit_the_memory(tmp_path, monkeypatch, gigabytes):
     monkeypatch.setattr(Device, "memory", lambda self: int(gigabytes * 1e9))
+    monkeypatch.setattr(device, "machine_memory", lambda: 512 * 10**9)
     for module in (diameter, capacity):
         plan = make_plan(module.NAME, module.preset("paper"), SEED, tmp_path)
         width = Device().width(plan)
-        assert 1 <= width <= plan.settings.runs
+        # Of a rank both policy sets are trained by one program.
+        assert 1 <= width <= (1 + (module is capacity)) * plan.settings.runs
         data = 4 * 100_000 * 104 * (4 + 2)
         assert width * data < gigabytes * 1e9
         assert lane_bytes(plan) > data
@@ -310,18 +320,91 @@ def test_lanes_fit_the_memory(tmp_path, monkeypatch, gigabytes):
         ):
             Device(5000).width(plan)
     monkeypatch.setattr(Device, "memory", lambda self: int(0.1e9))
-    with pytest.raises(ValueError, match=r"a run needs .* take fewer policies"):
+    with pytest.raises(ValueError, match=r"a run needs .* use fewer policies"):
         Device().width(plan)
+
+
+def test_this_machine_must_hold_the_data_of_all_lanes(tmp_path, monkeypatch):
+    monkeypatch.setattr(Device, "memory", lambda self: 80 * 10**9)
+    plan = make_plan("diameter", diameter.preset("paper"), SEED, tmp_path)
+    widths = []
+    for gigabytes in (8, 512):
+        monkeypatch.setattr(device, "machine_memory", lambda g=gigabytes: g * 10**9)
+        widths.append(Device().width(plan))
+        said = Device().announced(plan)
+        assert said.startswith(f"{widths[-1]} lanes on ")
+    assert widths[0] * device.data_bytes(plan) < 8e9
+    assert widths == sorted(set(widths))
+
+
+def test_a_checkpoint_of_other_runs_is_refused(tmp_path, monkeypatch):
+    one = dataclasses.replace(CONFIG, orders=(math.inf,), runs=1)
+    monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", 1e9)
+    for name, lanes in (("four", 4), ("two", 2)):
+        with monkeypatch.context() as patch:
+            compute(tmp_path / name, config=one, lanes=lanes, stop=stopped_after(1, patch))
+    (checkpoint,) = (tmp_path / "four").rglob("checkpoint-*.nc")
+    (other,) = (tmp_path / "two").rglob("checkpoint-*.nc")
+    other.unlink()
+    shutil.copy(checkpoint, other.parent)
+    with pytest.raises(
+        OtherConfiguration, match=r"checkpoint .* arithmetic is 'lanes of 4"
+    ):
+        compute(tmp_path / "two", config=one, lanes=2)
+    assert (other.parent / checkpoint.name).exists()
+
+
+BESIDE = """
+import sys, threading
+from pathlib import Path
+import jax
+other = jax.devices("cpu")[1]
+jax.config.update("jax_default_device", other)
+from pve.engines.device import Device
+from pve.engines.dispatch import run_experiment
+from pve.experiments import diameter
+from tiny import SEED, TINY
+import dataclasses, math
+
+where = set()
+original = diameter.prepare
+def prepare(*arguments):
+    job = original(*arguments)
+    def measure(params):
+        where.update(jax.numpy.zeros(1).devices())
+        return job.measure(params)
+    return job._replace(measure=measure)
+diameter.prepare = prepare
+config = dataclasses.replace(TINY["diameter"], orders=(math.inf,), runs=2)
+engine = Device(2)
+engine.device = other
+options = {"engine": engine, "progress": False}
+report = run_experiment("diameter", config, SEED, sys.argv[1], **options)
+assert len(report.finished) == 2, report
+print(sorted(device.id for device in where))
+"""
+
+
+def test_models_are_measured_on_the_cores(tmp_path):
+    """A second device of the CPU's stands for the accelerator."""
+    flags = "--xla_force_host_platform_device_count=2"
+    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT / "tests")}
+    done = subprocess.run(
+        [sys.executable, "-c", BESIDE, tmp_path / "data"],
+        capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[0]", done.stderr
 
 
 def test_options_belong_to_their_engines():
     with pytest.raises(
-        ValueError, match=r"lanes is 4 and the engine 'local'; expected the engine 'device'"
+        ValueError, match=r"lanes is 4, but the engine is 'local'; expected .* 'device'"
     ):
         find_engine("local", lanes=4)
-    with pytest.raises(ValueError, match=r"address is 'x' .*'device'; expected .*'ray'"):
+    with pytest.raises(ValueError, match=r"address is 'x', .*'device'; expected .*'ray'"):
         find_engine("device", address="x")
-    assert type(find_engine("auto")).__name__ == "Local"  # there is no accelerator here
+    usual = "Local" if jax.default_backend() == "cpu" else "Device"
+    assert type(find_engine("auto")).__name__ == usual
 
 
 # Verified ------------------------------------------------------------------------------

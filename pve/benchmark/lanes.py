@@ -20,6 +20,7 @@ import numpy as np
 from pve import threads
 from pve.benchmark import reference
 from pve.benchmark.table import BATCH, Training
+from pve.defaults import on_cpu_cores
 from pve.equivalence.models import LowRankModel, SoftmaxModel
 from pve.equivalence.policies import random_functions, random_policies
 from pve.keys import stream
@@ -83,17 +84,20 @@ def _row(
 ) -> LaneRow:
     state, problem = _posed(env, training, policies)
     alone = _median(
-        lambda: advance(state, problem, training.steps), repeats, all_cores=True
+        on_cpu_cores()(lambda: advance(state, problem, training.steps)),
+        repeats,
+        all_cores=True,
     )
     alone *= lanes / threads.num_cores() / training.steps  # of one step of all the runs
 
     plain_steps = min(training.steps, 20)
     table = np.asarray(env.reward), np.asarray(env.transition), float(env.discount)
     arrays = np.asarray(problem.data.policies), np.asarray(problem.data.values)
-    plain, _ = reference.train_plainly(
-        table, *arrays, training.order, training.rank,
-        steps=plain_steps, batch=BATCH, warm_up=5,
-    )  # fmt: skip
+    with on_cpu_cores():
+        plain, _ = reference.train_plainly(
+            table, *arrays, training.order, training.rank,
+            steps=plain_steps, batch=BATCH, warm_up=5,
+        )  # fmt: skip
     plain *= lanes / plain_steps
 
     states, problems = _in_lanes(state, problem, lanes)
@@ -104,8 +108,7 @@ def _row(
 
 
 def _posed(env: MDP, training: Training, policies: int) -> tuple[Any, Problem]:
-    cpu = jax.local_devices(backend="cpu")[0]
-    with jax.default_device(cpu):
+    with on_cpu_cores():
         chosen = random_policies(
             stream(0, "bench"), policies, env.num_states, env.num_actions
         )

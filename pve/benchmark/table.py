@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from pve import threads
 from pve.benchmark import reference
+from pve.defaults import on_cpu_cores
 from pve.equivalence import newton
 from pve.equivalence.distances import principal_components
 from pve.equivalence.exact_class import balanced_policies
@@ -136,7 +137,8 @@ def _seconds(function: Callable[[], Any]) -> float:
 def _everywhere(function: Callable[[], Any]) -> float:
     """Seconds until all cores, one thread each, have done the same work."""
     cores = len(os.sched_getaffinity(0))
-    return _seconds(lambda: side_by_side(lambda _: function(), list(range(cores))))
+    here = on_cpu_cores()(function)  # a thread of its own knows no device but the first
+    return _seconds(lambda: side_by_side(lambda _: here(), list(range(cores))))
 
 
 def _row(
@@ -289,7 +291,7 @@ def _whole_runs(env: MDP, everywhere: Any) -> Iterator[Row | str]:
     keys = list(jax.random.split(stream(0, "bench", "run"), len(ends)))
     for name, run_one in (("Newton steps", _by_newton), ("Adam", _by_adam)):
         start = time.perf_counter()
-        models = side_by_side(functools.partial(run_one, env), keys)
+        models = side_by_side(on_cpu_cores()(functools.partial(run_one, env)), keys)
         ours = time.perf_counter() - start
         work = f"one whole k = ∞ run, data included, by {name} (losses below)"
         yield Row(work, ours, plainly, plainly / ours, math.nan)
@@ -315,8 +317,8 @@ def run(repeats: int) -> Iterator[Row | str]:
       The rows of the table, and finally a note on the whole runs.
     """
     env = four_rooms().mdp
-    peak = peak_rate()
-    with _plain_processes() as everywhere, threads.linear_algebra(1):
+    with on_cpu_cores(), _plain_processes() as everywhere, threads.linear_algebra(1):
+        peak = peak_rate()
         for training in TRAINING:
             yield _training_row(training, env, everywhere, repeats, peak)
         yield from _analysis_rows(env, everywhere, repeats)

@@ -15,6 +15,7 @@ import xarray as xr
 from pve import threads
 from pve.book import text
 from pve.checks import PRESETS
+from pve.defaults import on_cpu_cores
 from pve.engines import cost, device
 from pve.equivalence.models import LowRankModel, SoftmaxModel
 from pve.experiments import find_experiment
@@ -79,8 +80,9 @@ class Step:
 
     def take(self) -> None:
         """Take one turn, and wait until it is done."""
-        _, losses = loop.advance(self.state, self.work, self.length)
-        losses.block_until_ready()
+        with on_cpu_cores():
+            _, losses = loop.advance(self.state, self.work, self.length)
+            losses.block_until_ready()
 
     def seconds(self, cores: int) -> float:
         """What a step takes, a run on each core; the best of a few turns."""

@@ -30,6 +30,9 @@ class Engine(Protocol):
           ValueError: the engine cannot compute the plan.
         """
 
+    def announced(self, plan: Plan) -> str:
+        """What is said of the engine before it starts; empty where there is nothing."""
+
     def compute(
         self, plan: Plan, tasks: list[Task], tell: Listener, stop: threading.Event
     ) -> None:

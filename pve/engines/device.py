@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import os
 import threading
+from collections import Counter
 from typing import Any
 
 import jax
@@ -24,8 +25,9 @@ import numpy as np
 
 from pve import threads
 from pve.checks import check_positive_integer
-from pve.defaults import jax_defaults
+from pve.defaults import jax_defaults, on_cpu_cores
 from pve.engines.base import Listener
+from pve.engines.cost import in_bytes
 from pve.experiments.base import Task
 from pve.mdp.power import LARGEST
 from pve.runs.attempt import End, failed
@@ -67,7 +69,7 @@ class Device:
         if plan.module.ONE_PROGRAM is None:
             raise ValueError(
                 f"engine is 'device'; expected 'local' or 'ray' for {plan.experiment}: "
-                "each of its runs has its program to itself"
+                "its runs cannot share a program"
             )
         return in_lanes(self.width(plan), self.device.device_kind)
 
@@ -77,18 +79,20 @@ class Device:
         Raises:
           ValueError: that many do not fit the device's memory.
         """
-        fitting = fitting_lanes(plan, self.memory())
+        # The data of all lanes are made on this machine, which must hold them, too.
+        here = int(SHARE * machine_memory() / data_bytes(plan))
+        fitting = min(fitting_lanes(plan, self.memory()), here)
         if fitting < 1:
             raise ValueError(
                 f"a run needs {lane_bytes(plan) / SHARE / 1e9:.1f} GB of the device's "
-                f"{self.memory() / 1e9:.1f} GB of memory; take fewer policies, or the "
-                "engine 'local'"
+                f"{self.memory() / 1e9:.1f} GB of memory; use fewer policies or the engine "
+                "'local'"
             )
         begun = lanes_of(plan.folder.identity()) if plan.folder.manifest.exists() else None
         wanted = self.lanes or begun
         if wanted is None:
             return fitting
-        most = most_lanes(plan, self.memory())
+        most = min(most_lanes(plan, self.memory()), here)
         if wanted > most:
             raise ValueError(
                 f"lanes is {wanted}; expected 1 to {most} with "
@@ -96,12 +100,21 @@ class Device:
             )
         return wanted
 
+    def announced(self, plan: Plan) -> str:
+        """What is said before anything starts: the device, its lanes and the memory."""
+        width = self.width(plan)
+        return (
+            f"{width} lanes on {self.device.device_kind}: "
+            f"{in_bytes(width * lane_bytes(plan))} of its {in_bytes(self.memory())} of "
+            f"memory, {in_bytes(width * data_bytes(plan))} of this machine's"
+        )
+
     def memory(self) -> int:
         """The device's memory in bytes; on CPU cores, half of the machine's."""
         stats = self.device.memory_stats()
         if stats and "bytes_limit" in stats:
             return int(stats["bytes_limit"])
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        return machine_memory() // 2
 
     def compute(
         self, plan: Plan, tasks: list[Task], tell: Listener, stop: threading.Event
@@ -114,8 +127,7 @@ class Device:
         width = self.width(plan)
         kinds: dict[Any, list[Task]] = {}
         for task in tasks:
-            kind = tuple(task[name] for name in plan.module.ONE_PROGRAM)
-            kinds.setdefault(kind, []).append(task)
+            kinds.setdefault(_kind(plan, task), []).append(task)
         for alike in kinds.values():
             for first in range(0, len(alike), width):
                 if stop.is_set():
@@ -127,9 +139,13 @@ class Device:
                 except jax.errors.JaxRuntimeError as error:
                     if "RESOURCE_EXHAUSTED" not in str(error):
                         raise
+                    try_ = (
+                        f"fewer lanes, such as {width // 2}"
+                        if width > 1
+                        else "fewer policies, or the engine 'local'"
+                    )
                     raise ValueError(
-                        f"lanes is {width} and the device ran out of memory; expected "
-                        f"fewer, perhaps {max(1, width // 2)}"
+                        f"the device ran out of memory with {width} lanes; try {try_}"
                     ) from None
 
     def _compute_group(
@@ -205,12 +221,11 @@ class _Group:
 
     def _start(self) -> tuple[State, Problem]:
         """Make all runs ready on the host's cores, and put them on the device."""
-        cpu = jax.local_devices(backend="cpu")[0]
         data: list[np.ndarray] = []
         lock = threading.Lock()
 
         def prepare(lane: _Lane) -> tuple[State, Problem]:
-            with jax.default_device(cpu), jax_defaults():
+            with on_cpu_cores():
                 job = self.plan.prepare(lane.task)
             with lock:
                 if not data:
@@ -223,7 +238,7 @@ class _Group:
             job = job._replace(problem=problem)
             plan = self.plan
             lane.recorder = Recorder(lane.files, plan.settings, plan.identity, job)
-            with jax.default_device(cpu), jax_defaults():
+            with on_cpu_cores():
                 lane.state = lane.recorder.resume()
             return lane.state, problem
 
@@ -277,10 +292,10 @@ class _Group:
         return recorder.job.problem.objective.chunk
 
     def _take_in(self, states: State, losses: Any, length: int) -> None:
-        """Record a chunk's end in all lanes."""
+        """Record a chunk's end in all lanes, measured on the cores, not on the device."""
         host, found = jax.device_get((states, losses))
 
-        @jax_defaults()
+        @on_cpu_cores()
         def take_in(lane: _Lane) -> None:
             step, recorder = self._step(lane), lane.recorder
             assert recorder is not None
@@ -313,14 +328,25 @@ class _Group:
                 self._end(lane, End("stopped"))
 
 
+def machine_memory() -> int:
+    """This machine's memory in bytes, without that of its devices."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def most_lanes(plan: Plan, memory: int) -> int:
     """How many lanes of a plan's runs fit in a device's memory, given in bytes."""
     return int(SHARE * memory / lane_bytes(plan))
 
 
 def fitting_lanes(plan: Plan, memory: int) -> int:
-    """The number of lanes where none is asked for: no more than there are runs."""
-    return min(most_lanes(plan, memory), plan.settings.runs)
+    """The number of lanes where none is asked for: no more than runs of one kind."""
+    kinds = Counter(_kind(plan, task) for task in plan.tasks)
+    return min(most_lanes(plan, memory), max(kinds.values()))
+
+
+def _kind(plan: Plan, task: Task) -> tuple[Any, ...]:
+    """What runs have in common that one program trains."""
+    return tuple(task[name] for name in plan.module.ONE_PROGRAM)
 
 
 def lane_bytes(plan: Plan) -> int:
@@ -331,9 +357,14 @@ def lane_bytes(plan: Plan) -> int:
     """
     settings, states = plan.settings, plan.env.num_states
     pairs = states * plan.env.num_actions
-    data = settings.policies * (pairs + 2 * states)
     parameters = pairs * (1 + 2 * states)
     padded = LARGEST if states <= LARGEST else states
     iterates = 2 * plan.module.applications(settings) * settings.batch * padded
     outer = settings.batch * (pairs + padded**2)
-    return 4 * (data + 8 * parameters + iterates + outer)
+    return data_bytes(plan) + 4 * (8 * parameters + iterates + outer)
+
+
+def data_bytes(plan: Plan) -> int:
+    """The bytes of the data of a lane: policies, functions and targets in float32."""
+    states = plan.env.num_states
+    return 4 * plan.settings.policies * states * (plan.env.num_actions + 2)

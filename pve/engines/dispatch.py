@@ -89,8 +89,8 @@ def find_engine(
     for option, value in given.items():
         if OPTIONS[option] != name:
             raise ValueError(
-                f"{option} is {value!r} and the engine {name!r}; expected the engine "
-                f"{OPTIONS[option]!r} with {option}"
+                f"{option} is {value!r}, but the engine is {name!r}; expected the engine "
+                f"{OPTIONS[option]!r} where {option} is given"
             )
     module, _, kind = ENGINES[name].rpartition(".")
     return getattr(importlib.import_module(module), kind)(**given)

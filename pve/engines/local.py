@@ -25,6 +25,11 @@ class Local:
         del plan
         return ONE_RUN_A_PROGRAM
 
+    def announced(self, plan: Plan) -> str:
+        """Nothing: the machine's cores are known."""
+        del plan
+        return ""
+
     def compute(
         self, plan: Plan, tasks: list[Task], tell: Listener, stop: threading.Event
     ) -> None:

@@ -18,6 +18,7 @@ A run whose record exists is finished; it is never computed again.
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import re
 import traceback
@@ -81,7 +82,8 @@ def identity(
 
 def in_lanes(width: int, device: str) -> str:
     """How an engine with lanes of runs in one program rounds, on a kind of device."""
-    return f"lanes of {width} on {device}"
+    code = provenance.code_hash("pve.training.lanes")[:8]
+    return f"lanes of {width} on {device}, code {code}"
 
 
 def lanes_of(identity: dict[str, Any]) -> int | None:
@@ -120,6 +122,16 @@ def _agree(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> bool:
     if name == "arithmetic" and wanted[name] != ONE_RUN_A_PROGRAM:
         return False  # format 2 had no other
     return name in UNRECORDED and name not in found and found.get("format") == 2
+
+
+def _hint(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """How runs of another arithmetic are continued; empty where that is not the reason."""
+    there = found.get("arithmetic", ONE_RUN_A_PROGRAM)
+    if there == wanted["arithmetic"]:
+        return ""
+    lanes = lanes_of(found)
+    how = "--engine local" if lanes is None else f"--engine device --lanes {lanes}"
+    return f" (it was begun with {how})"
 
 
 class ExperimentFolder:
@@ -161,6 +173,7 @@ class ExperimentFolder:
             raise OtherConfiguration(
                 f"data folder {str(self.path)!r} holds another configuration: "
                 f"{'; '.join(differing)}; expected the same one or a new folder"
+                f"{_hint(found, wanted)}"
             )
         return found
 
@@ -315,6 +328,7 @@ class RunFolder:
                 if store.sha256(content)[:16] != path.stem.partition("-")[2]:
                     raise store.CorruptFile(f"{path}: the checksum is not the recorded one")
                 dataset = store.read_dataset(path)
+                self._check_origin(path, dataset)
             except (OSError, store.CorruptFile):
                 path.unlink(missing_ok=True)  # a damaged one is no use: try the one before
                 continue
@@ -327,6 +341,16 @@ class RunFolder:
             }
             return jax.tree.unflatten(structure, leaves), history
         return None
+
+    def _check_origin(self, path: Path, checkpoint: xr.Dataset) -> None:
+        """Raise an `OtherConfiguration` if a checkpoint is of another folder's runs."""
+        there = json.loads(checkpoint.attrs.get("configuration", "{}"))
+        here = json.loads(self.about()["configuration"])
+        if there and (apart := differences(there, here)):
+            raise OtherConfiguration(
+                f"checkpoint {str(path)!r} is of another configuration: "
+                f"{'; '.join(apart)}; expected one of this folder"
+            )
 
     def save_shard(self, index: int, steps: np.ndarray, arrays: dict[str, Any]) -> str:
         """Write one shard of snapshots; return its name, which holds its checksum."""
