@@ -24,13 +24,16 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3
 # The library's own tests, which need nothing of the book, and what they need.
 NEWEST := .venv-newest
 LIBRARY_NEEDS := beartype pytest pytest-xdist hypothesis scikit-learn
-LIBRARY_TESTS := $(patsubst %,tests/test_%.py,agents baselines bellman configs device \
-	environments experiments geometry gridworld losses measures mdp models muzero planning \
-	policies power provenance results runner seeds shapes store summary theory training)
+LIBRARY_TESTS := $(patsubst %,tests/test_%.py,agents arrays baselines bellman command_line \
+	configs demands device environments experiments forecast geometry gridworld losses \
+	measures mdp models moments muzero overrating planning policies power provenance report \
+	results runner seeds shapes simplex sparse store summary theory training)
+OLDEST := .venv-oldest
+CARD := .venv-card
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install book site pdf links test newest lint format lab sync bench clean printable writable \
+.PHONY: help install book site pdf links test newest oldest card lint format lab sync bench clean printable writable \
 	myst-check
 
 help:  ## this list
@@ -106,6 +109,23 @@ newest:  ## test the library with the newest jax, numpy, xarray and gymnasium
 	--upgrade --editable . $(LIBRARY_NEEDS)
 	$(NEWEST)/bin/python -m pip list | grep -iE '^(jax|numpy|xarray|gymnasium|scipy) '
 	$(NEWEST)/bin/python -m pytest -n 2 --dist loadfile $(LIBRARY_TESTS)
+
+oldest:  ## test the library with the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python \
+	--resolution lowest-direct --editable .
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python $(LIBRARY_NEEDS)
+	$(OLDEST)/bin/python -m pip list | grep -iE '^(jax|numpy|xarray|gymnasium|scipy) '
+	$(OLDEST)/bin/python -m pytest -n 2 --dist loadfile $(LIBRARY_TESTS)
+
+card:  ## on a machine with a GPU of NVIDIA's: test the library on it, then measure
+	$(PYTHON) -m venv --clear $(CARD)
+	$(CARD)/bin/python -m pip install --quiet --disable-pip-version-check \
+	--constraint constraints.txt --editable '.[cuda]' $(LIBRARY_NEEDS)
+	$(CARD)/bin/python -c 'import jax; print(jax.devices())'
+	-$(CARD)/bin/python -m pytest $(LIBRARY_TESTS)
+	$(CARD)/bin/python -m pve bench | tee bench-card.md
 
 lint: $(INSTALLED)  ## check format, style, types and the notebooks' pairing
 	$(BIN)/ruff format --check .

@@ -188,8 +188,8 @@ def check_takes_legal(policies: Array, legal: np.ndarray | None) -> None:
     if taken.any():
         *_, state, action = where = tuple(map(int, np.argwhere(taken)[0]))
         raise ValueError(
-            f"policy{list(where)} is {taken[where]:g}; action {action} is not legal in "
-            f"state {state}: legal are {np.flatnonzero(legal[state]).tolist()}"
+            f"policy{list(where)} is {taken[where]:g}, but action {action} is not allowed "
+            f"in state {state}; expected only {np.flatnonzero(legal[state]).tolist()}"
         )
 
 

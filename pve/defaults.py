@@ -84,8 +84,8 @@ def check_devices() -> None:
     except (AssertionError, RuntimeError):
         given = getattr(jax.config, "jax_platforms", None)
         raise ValueError(
-            f"JAX_PLATFORMS is {given!r}, and so JAX has no CPU to "
-            "compute on; expected 'cpu' or, for all that the machine has, ''"
+            f"JAX_PLATFORMS is {given!r}, so JAX cannot use the CPU; expected 'cpu' or, "
+            "for every device that the machine has, ''"
         ) from None
 
 

@@ -111,7 +111,7 @@ def test_other_worlds_will_do_unless_they_forbid_actions(tmp_path):
     reward = np.array([[0.0, -np.inf], [1.0, 0.0]])
     pve.MDP(reward, np.full((2, 2, 2), 0.5), 0.9).save(tmp_path / "world.npz")
     world = dataclasses.replace(ONE, env=f"npz:{tmp_path / 'world.npz'}")
-    with pytest.raises(ValueError, match="has illegal actions; expected for muzero is one"):
+    with pytest.raises(ValueError, match="forbids some actions; expected for muzero one"):
         compute(tmp_path / "world", world)
     assert not (tmp_path / "world").exists()
 

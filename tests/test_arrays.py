@@ -112,7 +112,10 @@ ILLEGAL = {
         {"pairs": ([0], [0])},
         r"transition has shape \[2, 3, 2\]; expected \[L, S\]",
     ),
-    "both": ({"pairs": ([0], [0]), "layout": "SAS"}, r"layout or legal with pairs"),
+    "both": (
+        {"pairs": ([0], [0]), "layout": "SAS"},
+        r"pairs are given with layout or legal",
+    ),
     "pair twice": (
         {"reward": [1, 2], "transition": np.eye(2), "pairs": ([0, 0], [1, 1])},
         r"pairs hold a state and action twice",
@@ -233,22 +236,22 @@ def test_files_that_hold_no_mdp(tmp_path, monkeypatch):
         (lambda: path.unlink(), r"mdp.npz' cannot be read: .*No such file"),
         (
             lambda: path.write_bytes(b""),
-            r"mdp.npz' is no MDP: .*; expected an .npz file with",
+            r"mdp.npz' is not an MDP file: .*; expected an .npz file with",
         ),
-        (lambda: path.write_bytes(b"reward,1,2"), r"is no MDP: .*; expected"),
-        (lambda: path.write_bytes(flipped), r"is no MDP: .*; expected"),
-        (lambda: path.write_bytes(content[:200]), r"is no MDP: .*; expected"),
+        (lambda: path.write_bytes(b"reward,1,2"), r"is not an MDP file: .*; expected"),
+        (lambda: path.write_bytes(flipped), r"is not an MDP file: .*; expected"),
+        (lambda: path.write_bytes(content[:200]), r"is not an MDP file: .*; expected"),
         (lambda: path.write_bytes(single), r"it holds a single array; expected"),
         (lambda: write(reward=None), r"it holds no 'reward'"),
         (lambda: write(more=1), r"it holds 'more'"),
-        (lambda: write(discount=[0.9, 0.9]), r"its discount is no number"),
-        (lambda: write(state_names=[1, 2, 3]), r"state_names are no words"),
+        (lambda: write(discount=[0.9, 0.9]), r"its discount is not a number"),
+        (lambda: write(state_names=[1, 2, 3]), r"state_names are not strings"),
         (
             lambda: write(reward=np.ones((2, 2))),
             r"transition has shape \[3, 2, 3\]; expected",
         ),
-        (lambda: write(reward=np.array([Harmful()])), r"is no MDP: .*pickle"),
-        (lambda: path.write_bytes(pickle.dumps(Harmful())), r"is no MDP: "),
+        (lambda: write(reward=np.array([Harmful()])), r"is not an MDP file: .*pickle"),
+        (lambda: path.write_bytes(pickle.dumps(Harmful())), r"is not an MDP file: "),
     ):
         make()
         with pytest.raises(ValueError, match=message):

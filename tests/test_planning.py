@@ -460,7 +460,10 @@ def test_ranges_of_values_are_those_of_legal_policies(seed):
     legal, policies, values = legal_plans(mdp, free)
     for action in range(3):
         if not legal[2, action]:
-            with pytest.raises(ValueError, match=rf"action is {action}; legal in state 2"):
+            with pytest.raises(
+                ValueError,
+                match=rf"action is {action}; expected one of those allowed in state 2",
+            ):
                 value_range(mdp, 2, action)
             continue
         found = values[policies[:, 2, action] == 1, 2]
@@ -473,7 +476,9 @@ def test_ranges_of_values_are_those_of_legal_policies(seed):
 def test_values_of_illegal_policies_are_refused():
     mdp, _ = masked(0)
     state, action = np.argwhere(~mdp.legal)[0]
-    with pytest.raises(ValueError, match=rf"action {action} is not legal in state {state}"):
+    with pytest.raises(
+        ValueError, match=rf"action {action} is not allowed in state {state}"
+    ):
         pve.policy_value(mdp, np.full((4, 3), 1 / 3))
 
 

@@ -339,5 +339,5 @@ def test_training_on_legal_actions():
         assert (model.legal == legal).all()
         assert model.state_names == ("x", "y", "z")
         assert legal[pve.policy_iteration(model)[1].astype(bool)].all()
-    with pytest.raises(ValueError, match=r"action 1 is not legal in state 0"):
+    with pytest.raises(ValueError, match=r"action 1 is not allowed in state 0"):
         pve.train(jax.random.key(0), env, policies=np.full((1, 3, 2), 0.5))

@@ -106,7 +106,7 @@ def _serve(name: str, num_states: int, connection: Connection) -> None:
 
 
 def spend(name: str, num_states: int) -> Spent:
-    """Have a library solve the world of a size in a process of its own."""
+    """Solve a world of the given size with one library, in a separate process."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(name, num_states, theirs), daemon=True)

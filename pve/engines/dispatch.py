@@ -238,7 +238,7 @@ class _Lines:
 
 
 class _Progress:
-    """What has been done, told by many threads and shown in one bar, or in lines."""
+    """A progress bar, or plain lines, that many threads report to."""
 
     def __init__(self, name: str, steps: int, due: list[Task], *, shown: bool) -> None:
         self.ends: dict[str, End] = {}

@@ -276,7 +276,7 @@ def value_range(mdp: MDP, state: int, action: int) -> tuple[float, float]:
     mdp = exact(mdp)
     if mdp.legal is not None and not mdp.legal[state, action]:
         raise ValueError(
-            f"action is {action}; legal in state {state} are "
+            f"action is {action}; expected one of those allowed in state {state}, "
             f"{np.flatnonzero(mdp.legal[state]).tolist()}"
         )
     reward, transition = mdp.reward.copy(), mdp.transition.copy()

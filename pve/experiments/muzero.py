@@ -135,8 +135,8 @@ def check_world(config: MuZeroConfig, env: MDP) -> None:
     """Raise a ``ValueError`` unless every action may be taken everywhere."""
     if env.legal is not None and not np.all(env.legal):
         raise ValueError(
-            f"environment {config.env!r} has illegal actions; expected for {NAME} is one "
-            "in which every action may be taken in every state"
+            f"environment {config.env!r} forbids some actions; expected for {NAME} one "
+            "that allows every action in every state"
         )
 
 

@@ -75,14 +75,18 @@ def read_arrays(
         raise ValueError(f"MDP {str(path)!r} cannot be read: {error}") from None
     except BROKEN as error:
         raise ValueError(
-            f"{str(path)!r} is no MDP: {' '.join(str(error).split())}; {legal}"
+            f"{str(path)!r} is not an MDP file: {' '.join(str(error).split())}; {legal}"
         ) from None
     for name in ("state_names", "action_names"):
         if name in fields:
             if fields[name].dtype.kind != "U" or fields[name].ndim != 1:
-                raise ValueError(f"{str(path)!r} is no MDP: {name} are no words; {legal}")
+                raise ValueError(
+                    f"{str(path)!r} is not an MDP file: {name} are not strings; {legal}"
+                )
             fields[name] = tuple(map(str, fields[name]))
     if fields["discount"].shape != ():
-        raise ValueError(f"{str(path)!r} is no MDP: its discount is no number; {legal}")
+        raise ValueError(
+            f"{str(path)!r} is not an MDP file: its discount is not a number; {legal}"
+        )
     fields["discount"] = fields["discount"].item()
     return fields

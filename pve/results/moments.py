@@ -113,9 +113,9 @@ def _earlier(
             )
             if worth != float(expected):
                 raise RuntimeError(
-                    f"run {at} is worth {worth} at step {step} when trained again, on "
-                    f"record is {float(expected)}: this machine or these versions round "
-                    "otherwise"
+                    f"run {at} trained again is worth {worth} at step {step}, but "
+                    f"{float(expected)} is recorded: this machine or these package "
+                    "versions round differently"
                 )
             found[step] = job.snapshot(state.params)
         if step >= steps[-1]:
@@ -147,7 +147,7 @@ def load_moments(folder: str | Path, rank: int) -> xr.Dataset:
     manifest, name = store.read_record(Path(folder) / MANIFEST), _file(rank)
     if name not in manifest["checksums"]:
         names = ", ".join(manifest["checksums"])
-        raise ValueError(f"rank is {rank}; expected that of one of {names}")
+        raise ValueError(f"rank is {rank}; expected one that is stored: {names}")
     models = store.read_dataset(Path(folder) / name, manifest["checksums"][name])
     models.attrs = {**manifest["identity"], "discount": manifest["discount"]}
     return models

@@ -50,7 +50,7 @@ class _Ends:
         self.errors: list[str] = []
 
     def advanced(self, task: Task, steps: int) -> None:
-        """Nobody is told."""
+        """Progress is ignored."""
 
     def ended(self, task: Task, end: End) -> None:
         """Note it."""
@@ -79,10 +79,10 @@ def retrain(data_dir: str | Path, name: str) -> list[str]:
     stored = folder.run(run_name)
     if not stored.finished:
         names = [run.name for run in folder.runs() if run.finished][:4]
-        such = f", such as {', '.join(f'{experiment}/{n}' for n in names)}"
+        such = f"a finished run, such as {', '.join(f'{experiment}/{n}' for n in names)}"
         raise ValueError(
-            f"run {name!r} is not finished; expected a finished run"
-            f"{such if names else ', of which there is none yet'}"
+            f"run {name!r} is not finished; "
+            f"{f'expected {such}' if names else 'no run of this folder is finished yet'}"
         )
     task = Task(tuple(stored.coordinates.items()), 1)
     with tempfile.TemporaryDirectory() as scratch, threads.linear_algebra():

@@ -57,6 +57,7 @@ LINEAGE: dict[str, tuple[str, ...]] = {
     "9fb6b2af0a3786d7": ("dea8c310de459059",),
     "dea8c310de459059": _MODULES_MUZERO,
     # models of limited rank under four losses (`pve.book.rivals`)
+    "2fd0ddd537a99cab": ("332d6ba09f43bd28",),
     "332d6ba09f43bd28": ("a55e4ba387339a93",),
 }
 

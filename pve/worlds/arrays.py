@@ -69,7 +69,7 @@ def from_arrays(
     known: tuple[Any, Any, Any] = (start, state_names, action_names)
     if pairs is not None:
         if layout is not None or legal is not None:
-            raise ValueError("layout or legal with pairs; expected one of them alone")
+            raise ValueError("pairs are given with layout or legal; expected pairs alone")
         return _of_pairs(reward, transition, pairs, discount, known, sparse)
     if layout is not None:
         check_one_of("layout", layout, LAYOUTS)

@@ -168,8 +168,8 @@ def from_gymnasium(env: Any, discount: float = 0.99, *, sparse: bool | None = No
         )
     if getattr(bare, "fickle_passenger", False):
         raise ValueError(
-            f"environment {name} has a fickle passenger, of whom its table `P` does not "
-            "tell; expected fickle_passenger=False"
+            f"environment {name} has a fickle passenger, whom its table `P` does not "
+            "describe; expected one made with fickle_passenger=False"
         )
     _check_wrappers(env, bare, name)
     start = getattr(bare, "initial_state_distrib", None)
@@ -200,7 +200,7 @@ def _check_wrappers(env: Any, bare: Any, name: str) -> None:
             if isinstance(env, kind):
                 raise ValueError(
                     f"environment {name} is wrapped in {wrapper}, which changes its "
-                    f"{what}: its table `P` does not tell of that; expected the "
+                    f"{what}, which its table `P` does not describe; expected the "
                     "environment without it"
                 )
         if not isinstance(env, gymnasium.ObservationWrapper) and wrapper not in HARMLESS:
