@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import socket
 import threading
 import time
 
@@ -10,6 +11,7 @@ from ray.cluster_utils import Cluster
 from tiny import SEED, TINY, data_files
 
 from pve.atomic import TEMPORARY
+from pve.engines import ray
 from pve.engines.dispatch import find_engine, run_experiment
 from pve.results.load import status
 from pve.results.verify import verify
@@ -43,6 +45,14 @@ def under_way(folder):
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 def test_a_lost_machine_loses_nothing(tmp_path, two_machines):
     cluster, machine = two_machines
+    with pytest.raises(
+        ValueError, match=r"lanes is 2, but no machine .* has an accelerator"
+    ):
+        compute(
+            tmp_path / "cluster",
+            engine=find_engine("ray", address=cluster.address, lanes=2),
+        )
+    assert not (tmp_path / "cluster").exists()
     lost = []
 
     def kill():
@@ -68,3 +78,34 @@ def test_a_lost_machine_loses_nothing(tmp_path, two_machines):
     )
     assert on_cluster == local
     assert verify(tmp_path / "cluster") == []
+
+
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+def test_lanes_go_to_machines_with_accelerators(tmp_path):
+    """Ray takes our word for it that the machine has one; there JAX sees the cores."""
+    config = dataclasses.replace(CONFIG, steps=200, every=100)
+    options = {"progress": False}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 1})
+    try:
+        engine = find_engine("ray", address=cluster.address, lanes=2)
+        report = run_experiment(
+            "diameter", config, SEED, tmp_path / "cluster", engine=engine, **options
+        )
+    finally:
+        cluster.shutdown()
+    assert len(report.computed) == 3
+    engine = find_engine("device", lanes=2)
+    run_experiment("diameter", config, SEED, tmp_path / "here", engine=engine, **options)
+    on_cluster, here = (
+        data_files(tmp_path / name, "diameter") for name in ("cluster", "here")
+    )
+    assert on_cluster == here
+    assert verify(tmp_path / "cluster") == []
+
+
+def test_what_answers_and_is_no_cluster_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray, "PATIENCE", 6.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ValueError, match=f"address is '{address}'; expected that of a"):
+            compute(tmp_path, engine=find_engine("ray", address=address))

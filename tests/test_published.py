@@ -11,7 +11,7 @@ from conftest import ROOT
 from pve import figures
 from pve.book import published
 from pve.experiments import capacity, diameter
-from pve.figures.capacity import over_training
+from pve.figures.capacity import over_training, plans_by_rank
 from pve.results.endings import group_diameters
 from pve.results.summary import first_losses, load_summary
 from pve.runs import provenance
@@ -100,6 +100,27 @@ def test_over_training_draws_every_run_and_what_was_published(results):
             for line, expected in zip(lower.get_lines(), losses, strict=True):
                 np.testing.assert_allclose(line.get_ydata(), expected)
                 assert list(line.get_xdata()) == [1000, 2000]
+    finally:
+        plt.close(figure)
+
+
+def test_dips_of_the_mean_plan(results):
+    results["performance"][1, 0, :, 1] = [60, 5, 10]
+    results["performance"][1, 0, :, 2] = [70, 50, 60]
+    assert published.dips(results, "stochastic") == {
+        20: {"step": 1000, "lowest": 25, "end": 60}
+    }
+
+
+def test_every_run_of_every_rank_is_drawn(results):
+    figure = plans_by_rank(results, "stochastic")
+    try:
+        (ax,) = figure.axes
+        assert ax.get_title() == "rank 20, 3 runs"
+        drawn = [list(line.get_ydata()) for line in ax.get_lines()]
+        assert [60, 50] in drawn
+        assert [66, 5] in drawn
+        assert [65, 41] in drawn  # their mean
     finally:
         plt.close(figure)
 

@@ -95,6 +95,29 @@ def plans_table(results: xr.Dataset) -> str:
     return table(header, rows, align="rlrrrrr")
 
 
+def dips(results: xr.Dataset, mode: str) -> dict[int, dict[str, float]]:
+    """How far the mean plan of each rank falls in training, and where it ends.
+
+    Args:
+      results: see `plans`.
+      mode: the policy set.
+
+    Returns:
+      For each rank the ``step`` after which the mean over its runs is ``lowest``, the
+      first evaluation aside, and its value at the ``end``.
+    """
+    told = {}
+    for rank in results["rank"].values:
+        mean = results.performance.sel(mode=mode, rank=rank).dropna("run").mean("run")
+        mean = mean.isel(step=slice(1, None))
+        told[int(rank)] = {
+            "step": float(mean.idxmin("step")),
+            "lowest": float(mean.min()),
+            "end": float(mean[-1]),
+        }
+    return told
+
+
 def _mean(values: xr.DataArray, mode: str) -> float:
     return float(values.sel(mode=mode).mean())
 
@@ -269,9 +292,10 @@ def _bad(results: xr.Dataset, mode: str, *, bad: bool = True) -> str:
 def _rank_helps(results: xr.Dataset) -> str:
     final = results.normalised_performance.isel(step=-1).sel(mode="stochastic")
     final = final.median("run").dropna("rank")
-    if not {20, 70} <= set(final["rank"].values.tolist()):
+    ranks = [rank for rank in final["rank"].values if rank <= 70]
+    if len(ranks) < 2 or ranks[-1] < 60:
         return UNKNOWN
-    low, high = (float(final.sel(rank=r)) for r in (20, 70))
-    told = f"the median plan covers {low:.0%} at 20, {high:.0%} at 70"
+    low, high = (float(final.sel(rank=rank)) for rank in (ranks[0], ranks[-1]))
+    told = f"the median plan covers {low:.0%} at {ranks[0]}, {high:.0%} at {ranks[-1]}"
     helps = high > low + (1 - NEAR)
     return _verdict(helps, told if helps or high < low else f"{told}, hardly more")

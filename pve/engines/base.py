@@ -20,6 +20,24 @@ class Listener(Protocol):
         """A run came to an end."""
 
 
+class Ends:
+    """A listener that takes note of how runs ended.
+
+    Attributes:
+      noted: each run and its end, in the order in which they came.
+    """
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[Task, End]] = []
+
+    def advanced(self, task: Task, steps: int) -> None:
+        """Progress is ignored."""
+
+    def ended(self, task: Task, end: End) -> None:
+        """Note it."""
+        self.noted.append((task, end))
+
+
 class Engine(Protocol):
     """Computes the runs of a plan."""
 

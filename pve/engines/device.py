@@ -125,28 +125,23 @@ class Device:
           ValueError: the device ran out of memory; the message says how many lanes may fit.
         """
         width = self.width(plan)
-        kinds: dict[Any, list[Task]] = {}
-        for task in tasks:
-            kinds.setdefault(_kind(plan, task), []).append(task)
-        for alike in kinds.values():
-            for first in range(0, len(alike), width):
-                if stop.is_set():
-                    return
-                group = alike[first : first + width]
-                try:
-                    with contextlib.ExitStack() as held:
-                        self._compute_group(plan, group, width, tell, stop, held)
-                except jax.errors.JaxRuntimeError as error:
-                    if "RESOURCE_EXHAUSTED" not in str(error):
-                        raise
-                    try_ = (
-                        f"fewer lanes, such as {width // 2}"
-                        if width > 1
-                        else "fewer policies, or the engine 'local'"
-                    )
-                    raise ValueError(
-                        f"the device ran out of memory with {width} lanes; try {try_}"
-                    ) from None
+        for group in groups(plan, tasks, width):
+            if stop.is_set():
+                return
+            try:
+                with contextlib.ExitStack() as held:
+                    self._compute_group(plan, group, width, tell, stop, held)
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                try_ = (
+                    f"fewer lanes, such as {width // 2}"
+                    if width > 1
+                    else "fewer policies, or the engine 'local'"
+                )
+                raise ValueError(
+                    f"the device ran out of memory with {width} lanes; try {try_}"
+                ) from None
 
     def _compute_group(
         self,
@@ -326,6 +321,18 @@ class _Group:
                 assert lane.recorder is not None
                 lane.recorder.checkpoint(lane.state)
                 self._end(lane, End("stopped"))
+
+
+def groups(plan: Plan, tasks: list[Task], width: int) -> list[list[Task]]:
+    """Runs of one kind together, at most so many as a program has lanes."""
+    kinds: dict[Any, list[Task]] = {}
+    for task in tasks:
+        kinds.setdefault(_kind(plan, task), []).append(task)
+    return [
+        alike[first : first + width]
+        for alike in kinds.values()
+        for first in range(0, len(alike), width)
+    ]
 
 
 def machine_memory() -> int:

@@ -36,7 +36,7 @@ ENGINES = {
     "device": "pve.engines.device.Device",
     "ray": "pve.engines.ray.Ray",
 }
-OPTIONS = {"address": "ray", "lanes": "device"}  # and whose they are
+OPTIONS = {"address": ("ray",), "lanes": ("device", "ray")}  # and whose they are
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -72,7 +72,8 @@ def find_engine(
         an accelerator and the experiment's runs go side by side, else ``local``.
       experiment: what it is for; None if its runs go side by side in one program.
       address: of a running Ray cluster, for ``ray`` alone.
-      lanes: how many runs go side by side in one program, for ``device`` alone.
+      lanes: how many runs go side by side in one program, for ``device``, and for ``ray``
+        on a cluster whose machines have accelerators.
 
     Raises:
       ValueError: the name is not known, an option is not the engine's, or what the engine
@@ -87,10 +88,10 @@ def find_engine(
     options: dict[str, Any] = {"address": address, "lanes": lanes}
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
-        if OPTIONS[option] != name:
+        if name not in OPTIONS[option]:
             raise ValueError(
                 f"{option} is {value!r}, but the engine is {name!r}; expected the engine "
-                f"{OPTIONS[option]!r} where {option} is given"
+                f"{' or '.join(map(repr, OPTIONS[option]))} where {option} is given"
             )
     module, _, kind = ENGINES[name].rpartition(".")
     return getattr(importlib.import_module(module), kind)(**given)

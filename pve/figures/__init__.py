@@ -9,6 +9,7 @@ from pve.figures.capacity import (
     capacity_loss,
     improvement,
     over_training,
+    plans_by_rank,
 )
 from pve.figures.captions import digits, source_line, source_of_run
 from pve.figures.collapse import claims, errors_of_actions, mirages
@@ -50,6 +51,7 @@ __all__ = [
     "next_states",
     "over_training",
     "plan_on_map",
+    "plans_by_rank",
     "progress",
     "published_diameters",
     "ranges",

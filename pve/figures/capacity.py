@@ -106,6 +106,33 @@ def over_training(results: xr.Dataset, rank: int) -> Figure:
     return sign(figure, f"rank {rank}; {source}; thin: single runs, thick: their mean")
 
 
+@style.in_style()
+def plans_by_rank(results: xr.Dataset, mode: str) -> Figure:
+    """What plans are worth against training steps, rank by rank, run by run.
+
+    Args:
+      results: with at least one finished run of each rank.
+      mode: which policy set.
+    """
+    ranks = results["rank"].values
+    figure, axes = style.new_figure(
+        1, len(ranks), figsize=(7.2, 2.9), sharex=True, sharey=True, squeeze=False
+    )
+    color = style.MODE_COLORS[mode]
+    for ax, rank in zip(axes[0], ranks, strict=True):
+        runs = results.performance.sel(mode=mode, rank=rank).dropna("run").isel(
+            step=slice(1, None)
+        )  # fmt: skip
+        ax.plot(runs.step, runs.transpose("step", "run"), color=color, lw=0.8, alpha=0.6)
+        ax.plot(runs.step, runs.mean("run"), color=color, lw=2.4)
+        ax.axhline(results.attrs["optimal_performance"], ls="--", color=style.GREY, lw=1)
+        ax.set(title=f"rank {rank}, {runs.sizes['run']} runs", xscale="log", ylim=(0, None))
+        ax.set_xlabel("training steps")
+    axes[0, 0].set_ylabel("mean true value of the plan")
+    told = f"{mode} policies, seed {results.attrs['seed']}, batch {results.attrs['batch']}"
+    return sign(figure, f"{told}; thin: single runs, thick: their mean")
+
+
 def loss_at_evaluations(results: xr.Dataset) -> xr.DataArray:
     """The mean of the losses recorded since the previous evaluation, by ``step``."""
     steps = results.step.values

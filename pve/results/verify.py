@@ -7,12 +7,12 @@ import threading
 from pathlib import Path
 
 from pve import threads
+from pve.engines.base import Ends
 from pve.engines.dispatch import engine_of
 from pve.experiments import EXPERIMENTS, find_experiment
 from pve.experiments.base import Task
 from pve.results.load import present
 from pve.runs import store
-from pve.runs.attempt import End
 from pve.runs.folders import ExperimentFolder, differences
 from pve.runs.plan import plan_again
 
@@ -40,22 +40,6 @@ def verify(data_dir: str | Path) -> list[str]:
             if run.finished:
                 problems += run.check(expected)
     return problems
-
-
-class _Ends:
-    """Takes note of how runs ended."""
-
-    def __init__(self) -> None:
-        self.kinds: list[str] = []
-        self.errors: list[str] = []
-
-    def advanced(self, task: Task, steps: int) -> None:
-        """Progress is ignored."""
-
-    def ended(self, task: Task, end: End) -> None:
-        """Note it."""
-        self.kinds.append(end.kind)
-        self.errors.append(end.error)
 
 
 def retrain(data_dir: str | Path, name: str) -> list[str]:
@@ -93,10 +77,10 @@ def retrain(data_dir: str | Path, name: str) -> list[str]:
             engine = engine_of(plan)
         except ValueError as error:
             return [f"{name}: not trained again: {error}"]
-        ends = _Ends()
+        ends = Ends()
         engine.compute(plan, [task], ends, threading.Event())
-        if ends.kinds != ["computed"]:
-            return [f"{name}: {error}" for error in ends.errors]
+        if [end.kind for _, end in ends.noted] != ["computed"]:
+            return [f"{name}: {end.error}" for _, end in ends.noted]
         pairs = {
             "losses and measures": (stored.curves(), again.curves()),
             "the finished model": (stored.last_snapshot(), again.last_snapshot()),
