@@ -59,6 +59,9 @@ def test_a_legend_that_is_too_wide_loses_columns():
     narrow.stack(figure)
     figure.draw_without_rendering()
     (legend,) = figure.legends
+    assert legend.get_window_extent().y0 > figure.axes[0].get_window_extent().y1
+    drawn = [text for text in figure.findobj(plt.Text) if "-th line" in text.get_text()]
+    assert len(drawn) == 6
     assert inches(figure, legend).width <= narrow.WIDTH
     assert len(legend.get_texts()) == 6
     plt.close(figure)

@@ -161,8 +161,8 @@ def rings_table(models: xr.Dataset, env: MDP, runs: Collection[int]) -> str:
       runs: whose models.
 
     Returns:
-      A table in Markdown: how likely the plan's action leads back to that state, in the
-      model and in the environment, and how much it is overrated there.
+      A table in Markdown that says how likely the plan's action leads back to that state,
+      in the model and in the environment, and how much it is overrated there.
     """
     rank, step = models["rank"].values[0], models.step.values[-1]
     rows = []

@@ -46,7 +46,7 @@ def digits(number: float, count: int = 3) -> str:
 
 def sign(figure: Figure, text: str) -> Figure:
     """Write under a figure what it shows, and return it."""
-    figure.supxlabel(text, fontsize=7, color=style.FAINT, x=0.01, ha="left")
+    figure.supxlabel(text, fontsize=8, color=style.FAINT, x=0.01, ha="left")
     return figure
 
 

@@ -51,7 +51,7 @@ def unrolled_bound(
 @style.in_style()
 def agents_errors(results: xr.Dataset) -> Figure:
     """Errors of predictions by the kind of policy asked about, agent by agent, in pairs."""
-    figure, axes = style.new_figure(1, len(ERRORS), figsize=(9, 3.6), sharey=True)
+    figure, axes = style.new_figure(1, len(ERRORS), figsize=(7.6, 3.6), sharey=True)
     for ax, (name, title) in zip(axes, ERRORS.items(), strict=True):
         _draw_pairs([by_kind(results, name).sel(kind=kind) for kind in KINDS], ax)
         ax.set(title=title, yscale="log")
@@ -66,7 +66,7 @@ def agents_errors(results: xr.Dataset) -> Figure:
 @style.in_style()
 def agents_learning(results: xr.Dataset) -> Figure:
     """The acting policies' values phase by phase, and those of plans in the last models."""
-    figure, (ax, pairs) = style.new_figure(1, 2, figsize=(8, 3.6), width_ratios=[1.4, 1])
+    figure, (ax, pairs) = style.new_figure(1, 2, figsize=(7.4, 3.6), width_ratios=[1.4, 1])
     for arm in _arms(results):
         runs = results.behaviour.sel(arm=arm).dropna("run")
         looks = {"color": COLORS[arm], "label": LABELS[arm]}

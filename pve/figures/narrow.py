@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import textwrap
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
+from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 WIDTH = 3.4  # inches: with its margins a phone's column of text, at 96 pixels an inch
@@ -81,15 +83,33 @@ def _tell_axes_apart(panels: list[tuple[Axes, SubplotSpec]]) -> None:
 
 
 def _narrow_legends(figure: Figure) -> None:
-    """Take columns from the legends that are too wide for the page."""
-    found = [*figure.legends, *(ax.get_legend() for ax in figure.axes)]
-    for legend in (each for each in found if each is not None):
-        width = legend.get_window_extent().width / figure.dpi
-        columns = legend._ncols  # type: ignore[attr-defined]
-        if columns > 1 and width > WIDTH:
-            legend.set_ncols(max(1, int(columns * WIDTH / width)))
-            labels = [text.get_text() for text in legend.get_texts()]
-            legend._init_legend_box(legend.legend_handles, labels)  # type: ignore[attr-defined]
+    """Draw those legends anew, with fewer columns, that are too wide for the page."""
+    for legend in figure.legends.copy():
+        if columns := _fewer_columns(legend, figure):
+            figure.legend(**_as_before(legend), loc="outside upper center", ncols=columns)
+            legend.remove()
+    for ax in figure.axes:
+        own = ax.get_legend()
+        if own is not None and (columns := _fewer_columns(own, figure)):
+            ax.legend(**_as_before(own), loc="best", ncols=columns)
+
+
+def _as_before(legend: Legend) -> dict[str, Any]:
+    return {
+        "handles": legend.legend_handles,
+        "labels": [text.get_text() for text in legend.get_texts()],
+        "prop": legend.prop,
+        "frameon": False,
+    }
+
+
+def _fewer_columns(legend: Legend, figure: Figure) -> int:
+    """How many columns fit; 0 if all of them do."""
+    width = legend.get_window_extent().width / figure.dpi
+    columns = legend._ncols  # type: ignore[attr-defined]
+    if columns == 1 or width <= WIDTH:
+        return 0
+    return max(1, int(columns * WIDTH / width))
 
 
 def _wrap(figure: Figure) -> None:
