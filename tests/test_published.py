@@ -222,6 +222,16 @@ def test_a_verdict_follows_from_the_numbers():
     ]
 
 
+def test_a_claim_is_open_while_its_last_rank_is_missing():
+    three = ranks(
+        stochastic={20: (0.1, 0.5), 40: (0.2, 0.2), 60: (1.0, 1.0)},
+        deterministic={20: (1.0, 1.0), 40: (1.0, 1.0), 60: (1.0, 1.0)},
+    )
+    spreads = orders(0.01, 2.0)
+    *_, last = published.verdicts(spreads, spreads, three, three).splitlines()
+    assert "**open**: median plans cover 30%, 20%, 100% at 20, 40, 60" in last
+
+
 def test_published_values_rise_with_order_and_rank():
     """As the paper's text has it: ∞ is widest, and rank helps the stochastic set."""
     means = [mean for mean, _ in diameter.PUBLISHED.values()]

@@ -56,7 +56,7 @@ def moments_table(found: Measured) -> str:
     early, late = sorted({step for *_, step in found})
     header = [
         "policies", "run", "plan is worth", "model claims", "overrates by, mean",
-        "and unevenly by, ±", "stays, mean",
+        "and unevenly by, ±", "stays in place, mean",
     ]  # fmt: skip
     rows = []
     for mode, run, step in sorted(found):

@@ -293,8 +293,11 @@ def _rank_helps(results: xr.Dataset) -> str:
     final = results.normalised_performance.isel(step=-1).sel(mode="stochastic")
     final = final.median("run").dropna("rank")
     ranks = [rank for rank in final["rank"].values if rank <= 70]
-    if len(ranks) < 2 or ranks[-1] < 60:
+    if len(ranks) < 2:
         return UNKNOWN
+    if ranks[-1] < 70:
+        covered = ", ".join(f"{float(final.sel(rank=rank)):.0%}" for rank in ranks)
+        return f"**open**: median plans cover {covered} at {', '.join(map(str, ranks))}"
     low, high = (float(final.sel(rank=rank)) for rank in (ranks[0], ranks[-1]))
     told = f"the median plan covers {low:.0%} at {ranks[0]}, {high:.0%} at {ranks[-1]}"
     helps = high > low + (1 - NEAR)
