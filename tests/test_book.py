@@ -279,6 +279,8 @@ def test_edited_library_is_executed_again_and_a_revert_is_not(tmp_path, monkeypa
     assert executed in build_book(tmp_path, root=root).log
     (database,) = tmp_path.glob(f"_build/.jupyter_cache/{newest_cache(tmp_path)}/global.db")
     database.write_bytes(database.read_bytes()[:5000])  # as a full disk leaves it
+    text = root / "book" / "chapter.md"  # which is read again, its code as it was
+    text.write_text(text.read_text(encoding="utf-8") + "\nMore.\n", encoding="utf-8")
     again = build_book(tmp_path, root=root)
     assert executed in again.log
     assert again.returncode == 0, again.log

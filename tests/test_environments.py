@@ -281,7 +281,7 @@ def test_what_the_table_does_not_say_is_refused():
     ):
         pve.from_gymnasium(gymnasium.wrappers.TimeLimit(double, 10))
     with pytest.raises(
-        ValueError, match=r"fickle passenger, .*; expected fickle_passenger"
+        ValueError, match=r"fickle passenger, .*; expected one made with fickle_p"
     ):
         pve.from_gymnasium(gymnasium.make("Taxi-v4", fickle_passenger=True))
     sticky = gymnasium.wrappers.StickyAction(gymnasium.make("FrozenLake-v1"), 0.5)

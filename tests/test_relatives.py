@@ -153,14 +153,14 @@ BOTH = np.array([[0.5, 0.5]])
             lambda _: returns.return_law(random_mdp(), np.full((4, 2), 0.5), 0, 0),
             "moves",
         ),
-        (lambda _: returns.return_law(ONE_LEGAL, BOTH, 0, 1), "action 1 is not legal"),
+        (lambda _: returns.return_law(ONE_LEGAL, BOTH, 0, 1), "action 1 is not allowed"),
         (
             lambda _: pve.trajectories(jax.random.key(0), ONE_LEGAL, BOTH, 0, 1, 1),
-            "action 1 is not legal",
+            "action 1 is not allowed",
         ),
         (
             lambda _: simulation.hitting_probability(ONE_LEGAL, BOTH, [0]),
-            "action 1 is not legal",
+            "action 1 is not allowed",
         ),
     ],
 )
