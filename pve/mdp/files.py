@@ -21,8 +21,8 @@ BROKEN = (
     ValueError,
     KeyError,
     EOFError,
-    NotImplementedError,
-    RuntimeError,
+    NotImplementedError,  # a compression that zipfile does not know
+    RuntimeError,  # a member that is marked as encrypted
     zipfile.BadZipFile,
     zlib.error,
 )
