@@ -14,7 +14,7 @@ from importlib import metadata
 import nbformat
 import pytest
 import yaml
-from conftest import ROOT, build_book
+from conftest import ROOT, Build, build_book
 
 pytestmark = pytest.mark.book
 
@@ -172,6 +172,18 @@ def page_says(build, words):
     return words in (build.html / "chapter.html").read_text(encoding="utf-8")
 
 
+def start_build(root, log, **environment):
+    """Start a build and go on beside it."""
+    program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "build", "book"],
+        cwd=root,
+        env=os.environ | environment,
+        stdout=log,
+        stderr=log,
+    )
+
+
 def test_a_build_is_stopped_and_two_at_once_go_on(tmp_path):
     home = tmp_path / "Bücher & Räume"
     home.mkdir()
@@ -187,13 +199,7 @@ def test_a_build_is_stopped_and_two_at_once_go_on(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PVE_TEST_MARK", str(mark))
         patch.setenv("PVE_TEST_WAITS", "300")
-        program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
-        stopped = subprocess.Popen(
-            [sys.executable, "-c", program, "build", "book"],
-            cwd=root,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        stopped = start_build(root, subprocess.DEVNULL)
         until = time.monotonic() + 300
         while not (mark.exists() and mark.read_text()) and time.monotonic() < until:
             time.sleep(0.1)
@@ -203,6 +209,26 @@ def test_a_build_is_stopped_and_two_at_once_go_on(tmp_path):
         with ThreadPoolExecutor() as pool:
             both = list(pool.map(lambda _: build_book(home, root=root), range(2)))
     assert all(page_says(build, "at the end") for build in both)
+
+
+def test_a_build_waits_for_another_of_its_folder(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    from one_at_a_time import take_turn
+
+    root = small_book(tmp_path, "print('at', 'the end')")
+    said = tmp_path / "said"
+    held = take_turn(tmp_path / "_build")
+    with said.open("w") as log:
+        build = start_build(root, log, PVE_PRESET="smoke", PYTHONUNBUFFERED="1")
+    until = time.monotonic() + 300
+    while "waits until it has ended" not in said.read_text() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert "waits until it has ended" in said.read_text()
+    assert build.poll() is None
+    assert not list(tmp_path.glob("_build/html/*.html"))
+    held.release()
+    assert build.wait(timeout=300) == 0
+    assert page_says(Build(tmp_path / "_build" / "html", 0, said.read_text()), "at the end")
 
 
 def sphinx_build(root):

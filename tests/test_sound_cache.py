@@ -1,9 +1,5 @@
 """The execution cache drops what cannot be read, and no more."""
 
-import subprocess
-import sys
-import textwrap
-
 import nbformat
 import pytest
 from conftest import ROOT
@@ -63,36 +59,3 @@ def test_a_broken_database_is_begun_anew(mend, folder, content):
     assert kept(cache) == set()
     assert list(folder.glob("executed/*")) == []
     assert kept(mend(folder)) == set()
-
-
-WRITER = """
-    import sys
-    sys.path.insert(0, sys.argv[1])
-    import nbformat, sound_cache
-    from jupyter_cache import get_cache
-    from jupyter_cache.base import CacheBundleIn
-
-    sound_cache.take_turns()
-    cell = nbformat.v4.new_code_cell("print('one')", execution_count=1)
-    notebook = nbformat.v4.new_notebook(cells=[cell])
-    sys.stdin.read()
-    for _ in range(30):
-        cache = get_cache(sys.argv[2])
-        bundle = CacheBundleIn(notebook, "one.md")
-        cache.cache_notebook_bundle(bundle, overwrite=True)
-        cache.merge_match_into_notebook(notebook)
-"""
-
-
-def test_two_builds_keep_the_same_chapter_at_once(mend, folder):
-    command = [sys.executable, "-c", textwrap.dedent(WRITER)]
-    command += [str(ROOT / "book" / "_ext"), str(folder)]
-    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    writers = [subprocess.Popen(command, **pipes) for _ in range(3)]
-    for writer in writers:
-        writer.stdin.close()
-        writer.stdin = None
-    for writer in writers:
-        _, error = writer.communicate(timeout=120)
-        assert writer.returncode == 0, error
-    assert kept(mend(folder)) == {"one.md", "two.md"}

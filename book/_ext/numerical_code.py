@@ -58,7 +58,6 @@ def prune_caches(folder: Path, kept: int = CACHES_KEPT) -> None:
     caches.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in caches[kept:]:
         shutil.rmtree(path, ignore_errors=True)
-        path.with_name(path.name + ".lock").unlink(missing_ok=True)
 
 
 def keep_compiled(folder: Path) -> None:

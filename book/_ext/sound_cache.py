@@ -3,24 +3,19 @@
 A disk that was full, or a process that was killed, leaves a cache that cannot be read, and
 every later build would stop at it. What cannot be read is dropped here, so that it is
 executed again. A cell that declares a figure and shows none fails the build, and is not
-kept either: what was missing may be there the next time. Two builds at once may share a
-cache: one at a time looks a chapter up, keeps it or mends.
+kept either: what was missing may be there the next time.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 from docutils import nodes
-from filelock import FileLock
 from jupyter_cache import get_cache
 from jupyter_cache.base import JupyterCacheAbstract
-from jupyter_cache.cache.main import JupyterCacheBase
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
@@ -29,50 +24,10 @@ logger = logging.getLogger(__name__)
 
 DATABASE = "global.db"
 NO_OUTPUT = {"remove-cell", "remove-output"}
-IN_TURN = (
-    "match_cache_notebook",
-    "merge_match_into_notebook",
-    "cache_notebook_bundle",
-    "remove_cache",
-)
-
-
-def _turn(folder: Path) -> FileLock:
-    """What the builds that share a cache take turns by; it may be taken within itself."""
-    beside = folder.resolve()
-    return FileLock(beside.with_name(beside.name + ".lock"), is_singleton=True)
-
-
-def _in_turn(method: Callable) -> Callable:
-    """A method of a cache that waits until no other build reads or writes the cache."""
-
-    @functools.wraps(method)
-    def waiting(cache: JupyterCacheBase, *args, **kwargs):
-        with _turn(Path(cache.path)):
-            return method(cache, *args, **kwargs)
-
-    return waiting
-
-
-def take_turns() -> None:
-    """Have this process's caches wait for each other and for those of other builds.
-
-    By itself, a cache writes a chapter's record, folder and file one after another, and
-    a second build that finds a part of them fails.
-    """
-    for name in IN_TURN:
-        method = getattr(JupyterCacheBase, name)
-        if not hasattr(method, "__wrapped__"):
-            setattr(JupyterCacheBase, name, _in_turn(method))
 
 
 def mend(folder: Path) -> JupyterCacheAbstract:
     """The cache in a folder, without what cannot be read."""
-    with _turn(folder):
-        return _mended(folder)
-
-
-def _mended(folder: Path) -> JupyterCacheAbstract:
     if _broken(folder / DATABASE):
         logger.info("The execution cache is damaged: chapters are executed again")
         shutil.rmtree(folder)
@@ -91,7 +46,7 @@ def _mended(folder: Path) -> JupyterCacheAbstract:
 
 
 def _broken(database: Path) -> bool:
-    """Whether a database can never be read; one that another build has locked can be."""
+    """Whether a database can never be read; one that another process has locked can be."""
     if not database.exists():
         return False
     try:
@@ -143,6 +98,5 @@ def check_figures(app: Sphinx, doctree: nodes.document) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
-    take_turns()
     app.connect("doctree-read", check_figures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
