@@ -235,12 +235,17 @@ class Seen:
         if self.listening:
             self.errors.append(what)
 
+    def failed(self, request):
+        # A figure still loading when the page turns narrow gives way to its other drawing.
+        if request.failure != "net::ERR_ABORTED":
+            self.wrong(f"{request.url}: {request.failure}")
+
 
 @pytest.fixture(scope="module")
 def seen(browser, book):
     seen, page = Seen(), browser.new_page()
     page.on("pageerror", lambda error: seen.wrong(f"{page.url}: {error}"))
-    page.on("requestfailed", lambda request: seen.wrong(request.url))
+    page.on("requestfailed", lambda request: seen.failed(request))
     page.on(
         "request",
         lambda request: is_here(request.url) or seen.foreign.append(request.url),
