@@ -15,6 +15,7 @@ import pve
 from pve import cli
 from pve.cli import main
 from pve.figures.model_on_map import plan_on_map
+from pve.figures.report import by_state
 from pve.report import analysis, page
 from pve.worlds.places import find_place
 
@@ -151,13 +152,32 @@ def test_names_are_kept_to_the_page(written):
     ]
     numbers = found.pairs.select_dtypes("number").columns
     pd.testing.assert_frame_equal(pairs[numbers], found.pairs[numbers])
-    states = analysis._states(mdp, found.value, found.plan)
+    states = analysis.states_table(mdp, found.value, found.plan)
     named = dataclasses.replace(found, place=place, states=states, pairs=pairs)
     text = page.compose(named, "by hand")
     best = int(found.value.argmax())
     assert f"<td>cell &lt;{best}&gt;</td>" in text
     assert f"<td>{moves[int(found.plan[best].argmax())]}</td>" in text
     assert "<td>right</td>" not in text
+
+
+def test_names_are_kept_to_the_figure_of_a_world_without_a_map(drawn):
+    states = pd.DataFrame(
+        {"name": ["dry", "$5 wet"], "value": [2.0, -1.0], "action name": ["stay", "pump"]}
+    )
+    figure = by_state(states)
+    drawn(figure)
+    (ax,) = figure.axes
+    words = [label.get_text() for label in ax.get_yticklabels()]
+    assert words == ["dry", r"\$5 wet"]
+    assert [text.get_text() for text in ax.texts] == ["stay", "pump"]
+    assert [bar.get_width() for bar in ax.patches] == [2.0, -1.0]
+
+
+def test_few_states_without_a_map_are_drawn_with_the_plan(written):
+    few = dataclasses.replace(written[0].place, xy=None)
+    text = page.compose(dataclasses.replace(written[0], place=few), "by hand")
+    assert "The optimal value of each state, and beside it" in text
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ import numpy as np
 
 from pve.book import text
 from pve.figures import plan_on_map
+from pve.figures.report import by_state
 from pve.mdp.core import MDP
 from pve.mdp.planning import plan_within
 from pve.mdp.simulation import assess_plan, constant_plans
+from pve.report.analysis import names_of_actions, names_of_states, states_table
 from pve.worlds.places import Place, find_place
 
 LARGEST = 10_000_000  # probabilities of a model that the chapter's trainings can hold
@@ -41,18 +43,25 @@ class OwnWorld(Place):
         )
 
     def draw(self, value: np.ndarray, plan: np.ndarray) -> bool:
-        """Draw a value and a plan on the world's map, if it has one."""
-        if self.xy is None:
+        """Draw a value and a plan on the world's map; without one, a few states as bars.
+
+        Returns:
+          Whether anything was drawn.
+        """
+        if self.xy is not None:
+            plan_on_map(self, value, plan)
+        elif self.mdp.num_states <= LISTED:
+            states = states_table(self.mdp, value, plan)
+            by_state(states.sort_values("value", ascending=False, kind="stable"))
+        else:
             return False
-        plan_on_map(self, value, plan)
         plt.show()
         return True
 
     def table(self, value: np.ndarray, plan: np.ndarray) -> str:
         """A value and a plan as a table, the states with the highest values first."""
         mdp, shown = self.mdp, np.argsort(-value, kind="stable")[:LISTED]
-        states = mdp.state_names or tuple(map(str, range(mdp.num_states)))
-        actions = mdp.action_names or tuple(map(str, range(mdp.num_actions)))
+        states, actions = names_of_states(mdp), names_of_actions(mdp)
         rows = [
             [_cell(states[s]), f"{value[s] + 0.0:.4g}", _cell(actions[plan[s].argmax()])]
             for s in shown
@@ -63,7 +72,7 @@ class OwnWorld(Place):
 
     def confusion(self, twins: np.ndarray, far: float) -> str:
         """What the chapter says of states that a model may take for one another."""
-        names = self.mdp.state_names or tuple(map(str, range(self.mdp.num_states)))
+        names = names_of_states(self.mdp)
         shown = [_cell(names[s]) for s in twins[:LISTED]]
         more = ", …" if len(twins) > LISTED else ""
         return (

@@ -1,4 +1,4 @@
-"""The figures of a report: where trained models end, and what a rank buys."""
+"""The figures of a report: the optimum, where trained models end, what a rank buys."""
 
 from __future__ import annotations
 
@@ -6,6 +6,31 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pve.figures import style
+
+
+@style.in_style()
+def by_state(states: pd.DataFrame) -> Figure:
+    """The optimal value of each state as a bar, and beside it an optimal action.
+
+    Args:
+      states: the columns ``name``, ``value`` and ``action name``; the first row is drawn
+        at the top.
+    """
+    figure, ax = style.new_figure(figsize=(6.0, 1.0 + 0.27 * len(states)))
+    places, color = range(len(states)), style.MODE_COLORS["deterministic"]
+    bars = ax.barh(places, states["value"], color=color, height=0.6)
+    ax.set_yticks(places, states["name"].map(_plain))
+    ax.bar_label(bars, states["action name"].map(_plain), padding=4)
+    ax.axvline(0, color=style.GREY, lw=1)
+    ax.invert_yaxis()
+    ax.margins(x=0.25)
+    ax.set_xlabel("optimal value")
+    return figure
+
+
+def _plain(name: str) -> str:
+    """A name as it is written, where Matplotlib would read mathematics."""
+    return str(name).replace("$", r"\$")
 
 
 @style.in_style()

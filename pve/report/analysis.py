@@ -164,7 +164,7 @@ def analyse(place: Place, seed: int = 0, *, progress: bool = True) -> Analysis:
         world=asked.facts(value),
         value=value,
         plan=plan,
-        states=_states(place.mdp, value, plan),
+        states=states_table(place.mdp, value, plan),
         plans=plans,
         pairs=pairs,
         orders=orders,
@@ -187,7 +187,14 @@ def _bar(total: int, shown: bool) -> Iterator[_Bar]:
         yield _Bar(bar)
 
 
-def _states(mdp: MDP, value: np.ndarray, plan: np.ndarray) -> pd.DataFrame:
+def states_table(mdp: MDP, value: np.ndarray, plan: np.ndarray) -> pd.DataFrame:
+    """A row for each state: its name and value, and the action that a plan takes there.
+
+    Args:
+      mdp: the world.
+      value: [S].
+      plan: [S, A], a deterministic policy.
+    """
     chosen = plan.argmax(-1)
     columns = {"state": np.arange(mdp.num_states), "name": names_of_states(mdp)}
     columns |= {"value": value, "action": chosen}

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from pve.atomic import write_whole
 from pve.figures import plan_on_map
-from pve.figures.report import by_order, by_rank
+from pve.figures.report import by_order, by_rank, by_state
 from pve.figures.save import encoded
 from pve.report.analysis import EPSILON, Analysis
 from pve.results.endings import AT_REST
@@ -24,6 +24,7 @@ from pve.runs.provenance import machine, versions
 from pve.runs.store import make_folder
 
 LISTED = 12  # rows of a table on the page; the CSV has all
+DRAWN = 40  # states whose values are drawn one by one
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --line: #c9c9c9; }
@@ -123,6 +124,14 @@ def _optimum(analysis: Analysis) -> str:
             )
         )
     best = analysis.states.sort_values("value", ascending=False, kind="stable")
+    if analysis.place.xy is None and len(best) <= DRAWN:
+        parts.append(
+            _figure(
+                by_state(best),
+                "The optimal value of each state, and beside it an optimal action.",
+                "Bars, one for each state, the highest value at the top",
+            )
+        )
     shown = best.drop(columns=_unnamed(analysis))
     parts += [
         _table(shown.rename(columns={"name": "state", "action name": "action"}), "states"),
