@@ -278,7 +278,9 @@ def _summary(arguments: argparse.Namespace) -> int:
 
     written = write_summary(arguments.data_dir, arguments.out, add=arguments.add)
     if arguments.models is not None:
-        written += write_moments(arguments.data_dir, arguments.out, arguments.models)
+        written += write_moments(
+            arguments.data_dir, arguments.out, arguments.models, add=arguments.add
+        )
     for path in written:
         print(path)
     return 0

@@ -121,8 +121,8 @@ def worth():
         {
             "mode": ["stochastic"],
             "run": [0, 1],
-            "errors": list(collapse.ERRORS),
-            "transitions": list(collapse.TRANSITIONS),
+            "errors": list(collapse.FALLING),
+            "transitions": [*collapse.FALLING, collapse.WORLDS],
         },
         ("mode", "run", "errors", "transitions"),
         attrs={"optimum": 73.0},
@@ -147,6 +147,46 @@ def test_an_exchange_is_told_as_it_is_seen(worth):
         assert not collapse.as_exchanged(other, [0])
 
 
+@pytest.fixture
+def recovered():
+    """Of one run, whose fallen model's errors and transitions do no harm alone."""
+    plans = [[69.0, 0.5, 34.0, 1.0], [65.0, 17.0, 60.0, 72.0], [66.0, 65.0, 72.0, 73.0]]
+    return xr.DataArray(
+        [[plans]],
+        {
+            "mode": ["stochastic"],
+            "run": [1],
+            "errors": list(collapse.COMING_BACK),
+            "transitions": [*collapse.COMING_BACK, collapse.WORLDS],
+        },
+        ("mode", "run", "errors", "transitions"),
+        attrs={"optimum": 73.0},
+    )
+
+
+def test_the_table_of_plans_that_came_back(recovered):
+    lines = collapse.recovery_table(recovered).splitlines()
+    assert len(lines) == 2 + 3
+    assert lines[0].endswith("| last transitions | the world’s transitions |")
+    assert lines[3] == "| 1 | fallen | 65.0 | **17.0** | 60.0 | 72.0 |"
+
+
+@pytest.mark.parametrize(
+    ("errors", "transitions", "value"),
+    [
+        ("fallen", "fallen", 36.0),  # a plan that has not fallen far
+        ("fallen", "early", 50.0),  # the errors alone would do
+        ("fallen", "the world’s", 50.0),
+        ("last", "fallen", 50.0),  # the transitions alone would do
+        ("early", slice("fallen", "last"), 60.0),  # early errors do no harm
+    ],
+)
+def test_a_recovery_is_told_as_it_is_seen(recovered, errors, transitions, value):
+    assert collapse.as_recovered(recovered)
+    recovered.loc["stochastic", 1, errors, transitions] = value
+    assert not collapse.as_recovered(recovered)
+
+
 def test_exchanged_models_plan_as_they_would(models, rooms):
     """Early and late models of one transition: only the errors tell them apart."""
     worth = collapse.exchanged(models, rooms.mdp)
@@ -162,6 +202,9 @@ def test_exchanged_models_plan_as_they_would(models, rooms):
     assert worth.attrs["optimum"] == pytest.approx(
         pve.policy_iteration(rooms.mdp)[0].mean()
     )
+    named = collapse.exchanged(models, rooms.mdp, ["one", "other"])
+    np.testing.assert_array_equal(named, worth)
+    assert list(named.transitions.values) == ["one", "other", collapse.WORLDS]
 
 
 def test_the_table_of_rings(models, rooms):

@@ -1,7 +1,10 @@
 """Models at some moments of their training: the same as in the folder, and as on record."""
 
+import shutil
+
 import numpy as np
 import pytest
+import xarray as xr
 from conftest import ROOT
 from oracles import damage
 from tiny import TINY
@@ -65,6 +68,29 @@ def test_a_rank_without_models_is_refused(written):
         moments.load_moments(written, 3)
 
 
+def without(finished, folder, rank):
+    """A copy of the data folder without the runs of a rank."""
+    shutil.copytree(finished, folder)
+    for runs in folder.glob(f"capacity/*/rank={rank}"):
+        shutil.rmtree(runs)
+    return folder
+
+
+def test_models_of_another_rank_are_added(finished, written, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    for rank in (2, 20):
+        some = without(finished, tmp_path / f"without {rank}", rank)
+        moments.write_moments(some, out, [20], add=True)
+    for rank in (2, 20):
+        added, at_once = (moments.load_moments(x, rank) for x in (out, written))
+        xr.testing.assert_identical(added, at_once)
+    monkeypatch.setattr(moments, "differences", lambda *_: ["seed is 1 there, 2 here"])
+    before = (out / moments.MANIFEST).read_bytes()
+    with pytest.raises(ValueError, match="of other numbers: seed is 1 there, 2 here"):
+        moments.write_moments(finished, out, [20], add=True)
+    assert (out / moments.MANIFEST).read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["models-rank=20.nc", moments.MANIFEST])
 def test_damage_is_found(written, tmp_path, name):
     for file in written.iterdir():
@@ -74,20 +100,29 @@ def test_damage_is_found(written, tmp_path, name):
         moments.load_moments(tmp_path, 20)
 
 
-def test_shipped_models_are_those_of_the_shipped_results():
-    models, results = moments.load_moments(PAPER, 20), load_summary(PAPER, "capacity")
-    assert (PAPER / "models-rank=20.nc").stat().st_size < 2**21
-    assert models.sizes["run"] == results.sizes["run"]
+@pytest.mark.parametrize(
+    ("rank", "some"),
+    [
+        (20, [("stochastic", 0), ("deterministic", 3)]),
+        (60, [("stochastic", 0), ("stochastic", 2)]),
+    ],
+)
+def test_shipped_models_are_those_of_the_shipped_results(rank, some):
+    models, results = moments.load_moments(PAPER, rank), load_summary(PAPER, "capacity")
+    assert (PAPER / f"models-rank={rank}.nc").stat().st_size < 2**21
+    stored = results.performance.sel(rank=rank).dropna("run", how="all")
+    assert models.sizes["run"] == stored.sizes["run"]
     identity = {name: x for name, x in models.attrs.items() if name != "discount"}
     of_results = {x: y for x, y in results.attrs.items() if x not in MEASURED}
     assert differences(identity, of_results) == []
     env = pve.four_rooms().mdp
-    for at in ({"mode": "stochastic", "run": 0}, {"mode": "deterministic", "run": 3}):
+    for mode, run in some:
         for step in models.step.values:
-            where = {**at, "rank": 20, "step": step}
+            where = {"mode": mode, "run": run, "rank": rank, "step": step}
             plan = pve.performance(moments.model_at(models, **where), env)
             assert plan == pytest.approx(float(results.performance.sel(where)), rel=1e-6)
     readme = (PAPER / "README.md").read_text(encoding="utf-8")
-    (row,) = [line for line in readme.splitlines() if line.startswith("| models ")]
+    rows = readme.splitlines()
+    (row,) = [line for line in rows if line.startswith(f"| models of rank {rank},")]
     for step in models.step.values:
         assert f"{step:,}" in row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ FALLEN = 5.0  # a plan worth less by more than this than early in training has f
 # Claims this far above the optimum are far too high; those varying this much, uneven.
 FAR, UNEVEN = 10.0, 3.0
 GOOD, BAD = 60.0, 70.0  # plans worth more than the first are good, less than the second bad
-# Whose errors and whose transitions are put together.
-ERRORS, TRANSITIONS = ("early", "late"), ("early", "late", "the world’s")
+# Moments whose errors and transitions are put together: of plans that fall, and of plans
+# that fall and come back; and whose transitions are tried, too.
+FALLING, COMING_BACK = ("early", "late"), ("early", "fallen", "last")
+WORLDS = "the world’s"
 Measured = Mapping[Key, Overrating]
 
 
@@ -99,28 +101,32 @@ def fallen(found: Measured) -> list[int]:
     return [run for run, fall in _falls(found).items() if fall > FALLEN]
 
 
-def exchanged(models: xr.Dataset, env: MDP) -> xr.DataArray:
+def exchanged(
+    models: xr.Dataset, env: MDP, moments: Sequence[str] = FALLING
+) -> xr.DataArray:
     """What plans are worth that are made with one model's errors and another's transitions.
 
     Args:
-      models: of one rank, at two training steps.
+      models: of one rank, at as many training steps as there are moments.
       env: the environment, whose transitions are tried, too.
+      moments: the names of the steps.
 
     Returns:
-      Mean true values ``[mode, run, errors, transitions]``, see `ERRORS` and `TRANSITIONS`.
+      Mean true values ``[mode, run, errors, transitions]``; the last transitions are the
+      environment's, `WORLDS`.
     """
     found, rank = measured(models, env), models["rank"].values[0]
-    steps = dict(zip(ERRORS, models.step.values, strict=True))
-    shape = models.sizes["mode"], models.sizes["run"], len(ERRORS), len(TRANSITIONS)
+    steps = dict(zip(moments, models.step.values, strict=True))
+    coords = {
+        "mode": models.mode.values,
+        "run": models.run.values,
+        "errors": list(moments),
+        "transitions": [*moments, WORLDS],
+    }
     worth = xr.DataArray(
-        np.empty(shape),
-        {
-            "mode": models.mode.values,
-            "run": models.run.values,
-            "errors": list(ERRORS),
-            "transitions": list(TRANSITIONS),
-        },
-        ("mode", "run", "errors", "transitions"),
+        np.empty([len(values) for values in coords.values()]),
+        coords,
+        tuple(coords),
         attrs={"optimum": performance(env, env)},
     )
     for mode, run in itertools.product(models.mode.values, models.run.values):
@@ -128,8 +134,8 @@ def exchanged(models: xr.Dataset, env: MDP) -> xr.DataArray:
         moves = {
             x: model_at(models, **at, step=step).transition for x, step in steps.items()
         }
-        moves["the world’s"] = env.transition
-        for errors, transitions in itertools.product(ERRORS, TRANSITIONS):
+        moves[WORLDS] = env.transition
+        for errors, transitions in itertools.product(moments, moves):
             error = found[str(mode), int(run), int(steps[errors])].error
             model = with_errors(error, moves[transitions], env)
             worth.loc[mode, run, errors, transitions] = performance(model, env)
@@ -140,9 +146,9 @@ def exchange_table(worth: xr.DataArray) -> str:
     """Every run's plans with errors and transitions exchanged, a table in Markdown.
 
     Args:
-      worth: see `exchanged`.
+      worth: see `exchanged`; of two moments.
     """
-    pairs = itertools.product(ERRORS, TRANSITIONS)
+    pairs = itertools.product(worth.errors.values, worth.transitions.values)
     header = ["policies", "run", *(f"{e} errors, {x} transitions" for e, x in pairs)]
     rows = [
         [mode, run, *(f"{x:.1f}" for x in worth.sel(mode=mode, run=run).values.flat)]
@@ -150,6 +156,53 @@ def exchange_table(worth: xr.DataArray) -> str:
         for run in worth.run.values
     ]
     return table(header, rows, align="lrrrrrrr")
+
+
+def recovery_table(worth: xr.DataArray) -> str:
+    """The same of plans that come back, a row for each run and the moment of its errors.
+
+    Args:
+      worth: see `exchanged`; of one policy set.
+
+    Returns:
+      A table in Markdown; what a model has of itself, errors and transitions, is in bold.
+    """
+    plans = worth.squeeze("mode")
+    header = ["run", "errors", *(f"{x} transitions" for x in plans.transitions.values)]
+    rows = [
+        [run, errors]
+        + [
+            f"**{plan:.1f}**" if errors == transitions else f"{plan:.1f}"
+            for transitions, plan in zip(
+                plans.transitions.values, plans.sel(run=run, errors=errors), strict=True
+            )
+        ]
+        for run in plans.run.values
+        for errors in plans.errors.values
+    ]
+    return table(header, rows, align="rlrrrr")
+
+
+def as_recovered(worth: xr.DataArray) -> bool:
+    """Whether plans that came back show what the page says of them.
+
+    Args:
+      worth: see `exchanged`; of the moments `COMING_BACK`.
+
+    Returns:
+      True if all plans of the fallen models are bad; if the errors of these give good plans
+      with the transitions of each other moment and with the world's; if their transitions
+      give good plans with the last models' errors; and if most plans are bad that early
+      errors make in other transitions than their own.
+    """
+    enough = 0.8 * worth.attrs["optimum"]
+    fallen, early = worth.sel(errors="fallen"), worth.sel(errors="early")
+    return bool(
+        (fallen.sel(transitions="fallen") < BAD / 2).all()
+        and (fallen.drop_sel(transitions="fallen") > enough).all()
+        and (worth.sel(errors="last", transitions="fallen") > enough).all()
+        and (early.drop_sel(transitions="early") < BAD / 2).mean() > 0.5
+    )
 
 
 def rings_table(models: xr.Dataset, env: MDP, runs: Collection[int]) -> str:
@@ -182,7 +235,7 @@ def as_exchanged(worth: xr.DataArray, fallen: Collection[int]) -> bool:
     """Whether the exchange shows what the page says of the stochastic sets.
 
     Args:
-      worth: see `exchanged`.
+      worth: see `exchanged`; of the moments `FALLING`.
       fallen: the runs whose plans have fallen.
 
     Returns:
@@ -193,7 +246,7 @@ def as_exchanged(worth: xr.DataArray, fallen: Collection[int]) -> bool:
     plans = worth.sel(mode="stochastic")
     own = plans.sel(errors="late", transitions="late", run=list(fallen))
     spread = plans.sel(errors="late", transitions="early", run=list(fallen))
-    world = plans.sel(errors="late", transitions="the world’s")
+    world = plans.sel(errors="late", transitions=WORLDS)
     return bool(
         (plans.sel(errors="early", transitions="late") < BAD / 2).all()
         and (spread > own).all()

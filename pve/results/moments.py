@@ -27,7 +27,7 @@ from pve.experiments.capacity import AXES, NAME, model_of
 from pve.mdp.core import MDP
 from pve.results.load import load
 from pve.runs import provenance, store
-from pve.runs.folders import ExperimentFolder
+from pve.runs.folders import ExperimentFolder, differences
 from pve.runs.meanings import described, origin
 from pve.runs.plan import Plan, plan_again
 from pve.training.loop import run
@@ -37,7 +37,7 @@ FACTORS = tuple(AXES)
 
 
 def write_moments(
-    data_dir: str | Path, out: str | Path, steps: Iterable[int]
+    data_dir: str | Path, out: str | Path, steps: Iterable[int], *, add: bool = False
 ) -> list[Path]:
     """Write the finished models of a capacity data folder, and earlier ones.
 
@@ -45,6 +45,7 @@ def write_moments(
       data_dir: the data folder.
       out: the folder to write to; it is made.
       steps: of the earlier moments, each one at which the experiment was evaluated.
+      add: keep the models of other ranks that ``out`` holds already.
 
     Returns:
       The files. One for each rank holds the models' rewards and factors in float32,
@@ -52,7 +53,7 @@ def write_moments(
 
     Raises:
       ValueError: the data folder holds no finished run, a step is none of its
-        evaluations, or ``out`` cannot be written.
+        evaluations, or ``out`` cannot be written or holds models of other numbers.
       RuntimeError: a run that was trained again differs from the record; this machine or
         these versions round differently.
     """
@@ -64,6 +65,15 @@ def write_moments(
         raise ValueError(
             f"steps are {steps}; expected some of {', '.join(map(str, legal))}"
         )
+    identity, kept = folder.identity(), {}
+    if add and (Path(out) / MANIFEST).exists():
+        earlier = store.read_record(Path(out) / MANIFEST)
+        if apart := differences(earlier["identity"], identity):
+            raise ValueError(
+                f"the models in {str(out)!r} are of other numbers: {'; '.join(apart)}; "
+                "expected the same settings, seed and code"
+            )
+        identity, kept = earlier["identity"], earlier["checksums"]
     plan = plan_again(folder.identity(), data_dir)
     found: dict[int, list[xr.Dataset]] = {}
     with threads.linear_algebra():
@@ -79,15 +89,15 @@ def write_moments(
         together = xr.combine_by_coords(models, combine_attrs="drop")
         assert isinstance(together, xr.Dataset)
         title = f"{NAME}, models of rank {rank} at moments of their training"
-        together = described(together, NAME, origin(title, folder.identity()))
+        together = described(together, NAME, origin(title, identity))
         for name in FACTORS:
             together[name].encoding = {"zlib": True, "complevel": 9, "shuffle": True}
         name = _file(rank)
         checksums[name] = store.write_dataset(target / name, together)
-    facts = {"discount": float(plan.env.discount), "checksums": checksums}
+    facts = {"discount": float(plan.env.discount), "checksums": kept | checksums}
     store.write_record(
         target / MANIFEST,
-        {**facts, "identity": folder.identity(), "machine": provenance.machine()},
+        {**facts, "identity": identity, "machine": provenance.machine()},
     )
     return [*(target / name for name in checksums), target / MANIFEST]
 
