@@ -131,7 +131,9 @@ def test_a_cells_arrow_and_colour_are_its_own(monkeypatch):
     plt.close("all")
 
 
-def test_a_world_without_a_map_is_a_table(tmp_path):
+def test_a_small_world_without_a_map_is_bars_and_a_table(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
     transition = np.zeros((3, 2, 3))
     transition[:, 0, [0]] = transition[:, 1, [2]] = 1
     mdp = pve.MDP(
@@ -141,8 +143,13 @@ def test_a_world_without_a_map_is_a_table(tmp_path):
     mdp.save(tmp_path / "m.npz")
     mine = own_world.read(f"npz:{tmp_path / 'm.npz'}", None)
     value, plan = pve.policy_iteration(mine.mdp)
-    assert not mine.draw(value, plan)
     # field → shed → field …: v(field) = 2 + (1 + v(field) / 2) / 2, so 10 / 3.
+    assert mine.draw(value, plan)
+    (ax,) = shown[0].axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["field", "shed", "a|b"]
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([10 / 3, 8 / 3, 4 / 3])
+    assert [text.get_text() for text in ax.texts] == ["rest", "go", "rest"]
+    plt.close("all")
     assert mine.table(value, plan).splitlines()[2:] == [
         "| field | 3.333 | rest |",
         "| shed | 2.667 | go |",
@@ -155,7 +162,9 @@ def test_a_long_table_says_what_it_leaves_out(tmp_path):
     size = own_world.LISTED + 5
     pve.MDP(np.arange(size)[:, None], np.eye(size)[:, None], 0).save(tmp_path / "m.npz")
     mine = own_world.read(f"npz:{tmp_path / 'm.npz'}", None)
-    lines = mine.table(*pve.policy_iteration(mine.mdp)).splitlines()
+    best = pve.policy_iteration(mine.mdp)
+    assert not mine.draw(*best)  # too many for bars
+    lines = mine.table(*best).splitlines()
     assert lines[2] == f"| {size - 1} | {size - 1} | 0 |"
     assert lines[-1] == "(5 states of lower value are not listed.)"
     assert len(lines) == 2 + own_world.LISTED + 2
