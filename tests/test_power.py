@@ -13,10 +13,11 @@ import pve
 from pve.mdp import power
 from pve.mdp.power import IMPLEMENTATIONS, policy_power
 
-# States, actions, policies and order. Among them: chains that are padded, one that fills
-# a kernel to the brim and one that is too large; batches of one group of chains and of
-# several; an order of one.
-CASES = [(7, 3, 21, 2), (104, 4, 13, 60), (128, 2, 7, 1), (130, 3, 3, 30)]
+# States, actions, policies and order. Among them: chains that are padded, some that fill
+# a kernel to the brim and some that are too large; batches of one group of chains and of
+# several.
+SIZES = [(7, 3, 21), (104, 4, 13), (128, 2, 7), (130, 3, 3)]
+CASES = [(*sizes, order) for sizes in SIZES for order in (1, 2, 30, 60)]
 NAMES = ["transition", "reward", "policies", "values"]
 TOLERANCE = 1e-5  # of the largest entry: roundings of float32 come to a tenth of it
 
@@ -126,7 +127,7 @@ def test_gradients_of_float64_are_right(case):
 
 
 STEPS, RUNS = 2, 3
-*SMALL, ORDER = CASES[0]
+*SMALL, ORDER = 7, 3, 21, 2
 
 
 @functools.cache
@@ -183,7 +184,7 @@ def test_kernels_of_runs_that_share_their_transition():
 @pytest.mark.parametrize(("steps", "blocks"), [(0, 60), (7, 10)])
 def test_products_in_blocks_of_steps(steps, blocks, monkeypatch):
     # At most so many steps in a block, and a divisor of all: six for seven.
-    states, actions, count, order = CASES[1]
+    case = states, actions, count, order = 104, 4, 13, 60
     monkeypatch.setattr(power, "BLOCK", states * actions * count * steps)
     function, arrays = answer("products", order), problem(states, actions, count)
     products = [
@@ -194,7 +195,7 @@ def test_products_in_blocks_of_steps(steps, blocks, monkeypatch):
     shapes = {equation.outvars[0].aval.shape for equation in products}
     assert (order // blocks, count, states, actions) in shapes
     for what, x, y in zip(
-        NAMES, jax.jit(function)(*arrays)[1:], exact(CASES[1])[1:], strict=True
+        NAMES, jax.jit(function)(*arrays)[1:], exact(case)[1:], strict=True
     ):
         assert_close(x, y, what)
 

@@ -260,14 +260,30 @@ def test_stop_before_the_start_computes_nothing(tmp_path):
     assert set(status(tmp_path)["diameter"].values()) == {"missing"}
 
 
+@pytest.mark.parametrize("name", ["checkpoint", "pending"])
 @pytest.mark.parametrize("kind", ["truncated", "flipped", "emptied"])
-def test_damaged_checkpoint_is_not_used(finished, tmp_path, monkeypatch, kind):
+def test_damaged_checkpoint_is_not_used(finished, tmp_path, monkeypatch, kind, name):
     with monkeypatch.context() as patch:
         compute(tmp_path, config=ONE, stop=stop_after(1, patch))
-    (checkpoint,) = tmp_path.rglob("checkpoint-*.nc")
-    damage(checkpoint, kind)
+    (found,) = tmp_path.rglob(f"{name}-*.nc")
+    damage(found, kind)
     report = compute(tmp_path, config=ONE)
     assert report.computed == ["order=inf/run=0"]
+    expected = data_files(finished, "diameter", "order=inf/run=0/")
+    assert data_files(tmp_path, "diameter") == expected
+
+
+def test_snapshots_inside_a_checkpoint_are_continued_from(finished, tmp_path, monkeypatch):
+    """Folders begun before pending snapshots had a file of their own."""
+    with monkeypatch.context() as patch:
+        compute(tmp_path, config=ONE, stop=stop_after(1, patch))
+    files = RunFolder(tmp_path / "diameter", "order=inf/run=0")
+    plan = make_plan("diameter", ONE, SEED, tmp_path)
+    state, everything = files.load_checkpoint(plan.prepare(plan.tasks[0]).state)
+    assert "pending_step" in everything
+    files.save_checkpoint(state, everything)
+    assert not list(tmp_path.rglob("pending-*.nc"))
+    compute(tmp_path, config=ONE)
     expected = data_files(finished, "diameter", "order=inf/run=0/")
     assert data_files(tmp_path, "diameter") == expected
 
@@ -341,16 +357,16 @@ def test_shard_damaged_on_the_way_fails_the_run(finished, tmp_path, monkeypatch,
 
 # Killed ------------------------------------------------------------------------------
 
-# A program that computes one run. Each of its processes is killed when it is about to
+# A program that computes some runs. Each of its processes is killed when it is about to
 # give its n-th file its name (an integer: nothing is cleaned up, the temporary file
 # stays) or after so many seconds (a float, if it has not ended before). They are forked
 # before JAX has started anything, which saves importing it each time.
 PROGRAM = """
 import os, pickle, signal, sys, threading
 from pve.runs import recorder
-from pve.engines.dispatch import run_experiment
+from pve.engines.dispatch import find_engine, run_experiment
 recorder.CHECKPOINT_SECONDS = -1
-config, seed, folder, kills = pickle.loads(bytes.fromhex(sys.argv[1]))
+config, seed, folder, kills, lanes = pickle.loads(bytes.fromhex(sys.argv[1]))
 replace, count = os.replace, 0
 
 def compute(last):
@@ -365,7 +381,10 @@ def compute(last):
         kill = threading.Timer(last, os.kill, (os.getpid(), signal.SIGKILL))
         kill.daemon = True
         kill.start()
-    report = run_experiment("diameter", config, seed, folder, progress=False)
+    engine = find_engine("device" if lanes else "local", lanes=lanes)
+    report = run_experiment(
+        "diameter", config, seed, folder, progress=False, engine=engine
+    )
     assert not report.failed, report.failed
 
 for last in kills:
@@ -380,8 +399,8 @@ if not kills:
 """
 
 
-def child(folder, kills=(), environment=None, config=ONE):
-    task = pickle.dumps((config, SEED, str(folder), kills)).hex()
+def child(folder, kills=(), environment=None, config=ONE, lanes=None):
+    task = pickle.dumps((config, SEED, str(folder), kills, lanes)).hex()
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, task],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {}),
@@ -414,6 +433,20 @@ def test_killed_at_random_times_ends_with_the_same_bits(tmp_path):
     killed, alone = (data_files(tmp_path / x, "diameter") for x in ("killed", "alone"))
     assert killed == alone
     assert verify(tmp_path / "killed") == []
+
+
+def test_killed_lanes_are_carried_elsewhere_and_end_with_the_same_bits(tmp_path):
+    two = dataclasses.replace(ONE, runs=2)
+    # Killed between the files of one lane and between those of two.
+    child(tmp_path / "here", kills=(2, 3, 4, 5, 6), config=two, lanes=2)
+    assert list((tmp_path / "here").rglob("checkpoint-*.nc"))
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    for name in ("there", "alone"):
+        engine = dispatch.find_engine("device", lanes=2)
+        assert compute(tmp_path / name, config=two, engine=engine).failed == {}
+    there, alone = (data_files(tmp_path / x, "diameter") for x in ("there", "alone"))
+    assert there == alone
+    assert verify(tmp_path / "there") == []
 
 
 # Folders ----------------------------------------------------------------------------

@@ -191,6 +191,8 @@ class _Group:
     def run(self, stop: threading.Event) -> None:
         """Train all lanes to their ends, or until ``stop`` is set."""
         states, problems = self._start()
+        for lane in self.lanes:
+            self._finish(lane)
         under_way: tuple[State, Any, int] | None = None
         try:
             while not stop.is_set():
@@ -302,13 +304,25 @@ class _Group:
                 recorder.record(state, found[lane.index])
                 lane.state = state
                 self.tell.advanced(lane.task, length)
-                if recorder.step == self.plan.settings.steps:
-                    recorder.finish()
-                    self._end(lane, End("computed"))
             except Exception as error:  # recorded; the other runs go on
                 self._end(lane, failed(lane.files, error))
+            else:
+                self._finish(lane)
 
         threads.side_by_side(take_in, self.lanes, one_thread_each=True)
+
+    def _finish(self, lane: _Lane) -> None:
+        """Write what ends a run whose steps are all taken, perhaps by a killed process."""
+        recorder = lane.recorder
+        assert recorder is not None
+        if recorder.step != self.plan.settings.steps:
+            return
+        try:
+            recorder.finish()
+        except Exception as error:  # recorded; the other runs go on
+            self._end(lane, failed(lane.files, error))
+        else:
+            self._end(lane, End("computed"))
 
     def _end(self, lane: _Lane, end: End) -> None:
         lane.ended = True

@@ -6,7 +6,8 @@
       manifest.json               the folder's identity
       plan.json                   the runs ever asked for
       order=30/run=7/
-        checkpoint-<checksum>.nc  while the run goes on
+        checkpoint-<checksum>.nc  while the run goes on: its state, and what it recorded
+        pending-<checksum>.nc     while the run goes on: snapshots that fill no shard yet
         snapshots-000-<checksum>.nc …   shards of snapshots, each written when full
         curves.nc                 losses and measures, written at the end
         record.json               checksums, versions, machine: written last
@@ -44,6 +45,7 @@ UNRECORDED = ("arithmetic", "optax", "scipy")
 # How an engine with one program for each run rounds, as an identity names it.
 ONE_RUN_A_PROGRAM = "one run a program, on CPU cores"
 _IN_LANES = re.compile(r"lanes of (\d+) on (.+)")
+PENDING = "pending"  # kind of file, and the checkpoint's attribute that names it
 SHARD = 20  # snapshots in a file: 3.5 MB at Four Rooms' size
 
 
@@ -302,15 +304,36 @@ class RunFolder:
         found = self.path.glob("checkpoint-*.nc")
         return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
-    def save_checkpoint(self, state: Any, history: dict[str, np.ndarray]) -> None:
-        """Keep a run's state and history; older checkpoints go once this one is written."""
-        dataset = _checkpoint(state, history).assign_attrs(self.about())
+    def save_checkpoint(
+        self,
+        state: Any,
+        history: dict[str, np.ndarray],
+        pending: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        """Keep a run's state and history; older checkpoints go once this one is written.
+
+        Args:
+          state: of the training.
+          history: what was recorded until now.
+          pending: snapshots that fill no shard yet. They are many times the size of a
+            state, and lie in a file of their own, which the checkpoint names.
+        """
+        about = self.about()
+        if pending:
+            snapshots = _recorded(pending).assign_attrs(about)
+            about = {**about, PENDING: self._save_by_checksum(PENDING, snapshots).name}
+        dataset = _checkpoint(state, history).assign_attrs(about)
+        path = self._save_by_checksum("checkpoint", dataset)
+        for found in (*self.checkpoints(), *self.path.glob(f"{PENDING}-*.nc")):
+            if found.name not in (path.name, about.get(PENDING)):
+                found.unlink()
+
+    def _save_by_checksum(self, kind: str, dataset: xr.Dataset) -> Path:
+        """Write a dataset to a file whose name ends with its checksum; return the file."""
         content = store.encode_dataset(dataset)
-        path = self.path / f"checkpoint-{store.sha256(content)[:16]}.nc"
-        older = [found for found in self.checkpoints() if found != path]
+        path = self.path / f"{kind}-{store.sha256(content)[:16]}.nc"
         store.write_bytes(path, content)
-        for found in older:
-            found.unlink()
+        return path
 
     def load_checkpoint(self, like: Any) -> tuple[Any, dict[str, np.ndarray]] | None:
         """The newest sound checkpoint, or None.
@@ -319,27 +342,23 @@ class RunFolder:
           like: a state of the same structure.
 
         Returns:
-          The state and the history.
+          The state and the history, pending snapshots among it.
         """
         structure: Any = jax.tree.structure(like)
         for path in self.checkpoints():
             try:
-                content = path.read_bytes()
-                if store.sha256(content)[:16] != path.stem.partition("-")[2]:
-                    raise store.CorruptFile(f"{path}: the checksum is not the recorded one")
-                dataset = store.read_dataset(path)
+                dataset = _read_by_checksum(path)
                 self._check_origin(path, dataset)
+                history = dict(dataset.data_vars)
+                if PENDING in dataset.attrs:
+                    pending = _read_by_checksum(self.path / dataset.attrs[PENDING])
+                    history |= dict(pending.data_vars)
             except (OSError, store.CorruptFile):
                 path.unlink(missing_ok=True)  # a damaged one is no use: try the one before
                 continue
-            count = structure.num_leaves
-            leaves = [dataset[f"leaf_{i}"].values for i in range(count)]
-            history = {
-                str(name): dataset[name].values
-                for name in dataset
-                if not str(name).startswith("leaf_")
-            }
-            return jax.tree.unflatten(structure, leaves), history
+            leaves = [history.pop(f"leaf_{i}").values for i in range(structure.num_leaves)]
+            arrays = {str(name): variable.values for name, variable in history.items()}
+            return jax.tree.unflatten(structure, leaves), arrays
         return None
 
     def _check_origin(self, path: Path, checkpoint: xr.Dataset) -> None:
@@ -360,10 +379,7 @@ class RunFolder:
             coords={"step": np.asarray(steps)},
         )
         dataset = described(snapshots, self.experiment.name, self.about())
-        content = store.encode_dataset(dataset)
-        name = f"snapshots-{index:03d}-{store.sha256(content)[:16]}.nc"
-        store.write_bytes(self.path / name, content)
-        return name
+        return self._save_by_checksum(f"snapshots-{index:03d}", dataset).name
 
     # A run at its end ---------------------------------------------------------------
 
@@ -395,7 +411,7 @@ class RunFolder:
             },
         )
         self.failure_path.unlink(missing_ok=True)
-        for path in self.checkpoints():
+        for path in (*self.checkpoints(), *self.path.glob(f"{PENDING}-*.nc")):
             path.unlink()
 
     def fail(self, error: BaseException) -> None:
@@ -456,9 +472,22 @@ def _checkpoint(state: Any, history: dict[str, np.ndarray]) -> xr.Dataset:
     for index, (path, leaf) in enumerate(jax.tree.leaves_with_path(state)):
         where = jax.tree_util.keystr(path, simple=True, separator=" ")
         _add(dataset, f"leaf_{index}", leaf, f"state of the training, {where}")
+    return dataset.merge(_recorded(history))
+
+
+def _recorded(history: dict[str, np.ndarray]) -> xr.Dataset:
+    """What a run recorded, as variables that say what they are."""
+    dataset = xr.Dataset()
     for name, array in history.items():
         _add(dataset, name, array, f"recorded until now, {name.replace('_', ' ')}")
     return dataset
+
+
+def _read_by_checksum(path: Path) -> xr.Dataset:
+    """Read a file whose name holds its checksum; raise a `CorruptFile` if it is another."""
+    if store.sha256(path.read_bytes())[:16] != path.stem.partition("-")[2]:
+        raise store.CorruptFile(f"{path}: the checksum is not the recorded one")
+    return store.read_dataset(path)
 
 
 def _add(dataset: xr.Dataset, name: str, array: Any, meaning: str) -> None:

@@ -54,8 +54,7 @@ class Recorder:
         A checkpoint is written if the last one is old enough.
         """
         self.step += len(losses)
-        for loss in losses:
-            self._history.add("each", loss=loss)
+        self._history.extend("each", loss=losses)
         self._average_losses()
         if self.step % self.settings.every == 0:
             self._observe(state)
@@ -64,7 +63,10 @@ class Recorder:
 
     def checkpoint(self, state: Any) -> None:
         """Write a checkpoint of where the run stands."""
-        self.files.save_checkpoint(state, self._history.arrays())
+        history = self._history
+        self.files.save_checkpoint(
+            state, history.arrays(but="pending"), history.arrays("pending")
+        )
         self._checkpointed = time.monotonic()
 
     def finish(self) -> None:
@@ -134,16 +136,21 @@ class _History:
         for name, value in values.items():
             self.lists.setdefault(f"{group}_{name}", []).append(value)
 
-    def group(self, group: str) -> dict[str, np.ndarray]:
-        prefix = f"{group}_"
-        return {
-            name.removeprefix(prefix): np.stack(values)
-            for name, values in self.lists.items()
-            if name.startswith(prefix) and values
-        }
+    def extend(self, group: str, **values: np.ndarray) -> None:
+        for name, array in values.items():
+            self.lists.setdefault(f"{group}_{name}", []).extend(array)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {name: np.stack(values) for name, values in self.lists.items() if values}
+    def group(self, group: str) -> dict[str, np.ndarray]:
+        arrays = self.arrays(group)
+        return {name.removeprefix(f"{group}_"): array for name, array in arrays.items()}
+
+    def arrays(self, group: str = "", *, but: str | None = None) -> dict[str, np.ndarray]:
+        """Everything under its full name, or one group, or everything but a group."""
+        return {
+            name: np.stack(values)
+            for name, values in self.lists.items()
+            if values and name.startswith(group) and not (but and name.startswith(but))
+        }
 
     def clear(self, group: str) -> None:
         for name in self.lists:
