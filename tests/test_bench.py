@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import jax
 import numpy as np
@@ -67,15 +68,38 @@ def test_newton_steps_end_below_the_plain_ways_loss(rooms):
 
 
 def test_lanes_are_measured_beside_one_run_a_core(rooms, capsys):
-    trainings = (table.Training("k = 2", 2, None, 2), table.Training("r", math.inf, 5, 2))
+    trainings = (
+        table.Training("k = 2", 2, None, 2),
+        table.Training("k = ∞", math.inf, None, 2),
+        table.Training("r", math.inf, 5, 2),
+    )
     rows = list(lanes.measure(rooms, trainings, lanes=2, repeats=1, policies=60))
-    assert [row.work for row in rows] == ["k = 2", "r"]
+    assert tuple(row.training for row in rows) == trainings
     for row in rows:
         assert all(0 < number < math.inf for number in row[1:])
     lanes.print_lanes(iter(rows), 2)
     out = capsys.readouterr().out
     assert out.count("\n| k = 2 | ") == 1
     assert "cpu: 2 runs in a program" in out
+    assert re.search(r"preset `paper` takes at most [1-9]\d*\.\d hours", out)
+
+
+def test_hours_of_the_published_size():
+    """Steps that cost k and the rank in microseconds, as lines do between two of them."""
+    rows = [
+        lanes.LaneRow(training, cost * 1e-6, 1, 1, 1)
+        for training, cost in (
+            (table.Training("", math.inf, None, 1), 7),
+            (table.Training("", 1, None, 1), 1),
+            (table.Training("", 60, None, 1), 60),
+            (table.Training("", math.inf, 20, 1), 20),
+            (table.Training("", math.inf, 104, 1), 104),
+        )
+    ]
+    # Orders 1, 30, 40, 50, 60 and ∞, half a million steps; the ranks, a million.
+    ranks = (20, 30, 40, 50, 60, 70, 80, 90, 100, 104)
+    expected = 0.5 * (1 + 30 + 40 + 50 + 60 + 7) + sum(ranks)
+    assert lanes.paper_seconds(rows) == pytest.approx(expected)
 
 
 def test_the_step_that_is_measured_in_lanes_is_the_loops(rooms):

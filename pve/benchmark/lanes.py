@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +23,7 @@ from pve.benchmark.table import BATCH, Training
 from pve.defaults import on_cpu_cores
 from pve.equivalence.models import LowRankModel, SoftmaxModel
 from pve.equivalence.policies import random_functions, random_policies
+from pve.experiments.settings import CAPACITY, DIAMETER
 from pve.keys import stream
 from pve.mdp.core import MDP, full_precision
 from pve.training.lanes import advance_lanes, for_device
@@ -35,14 +36,14 @@ class LaneRow(NamedTuple):
     """One line of the table.
 
     Attributes:
-      work: what is done.
+      training: whose step it is.
       step: seconds of one step of all lanes, the median.
       against_local: how many times faster than the engine ``local`` on all cores.
       against_plain: how many times faster than the plain way on one core.
       peak: the share of the device's own float32 rate.
     """
 
-    work: str
+    training: Training
     step: float
     against_local: float
     against_plain: float
@@ -104,7 +105,7 @@ def _row(
     steps = training.steps
     mine = _median(lambda: advance_lanes(states, problems, steps), repeats) / steps
     flops = lanes * training.flops(env.num_states, env.num_actions)
-    return LaneRow(training.work, mine, alone / mine, plain / mine, flops / mine / peak)
+    return LaneRow(training, mine, alone / mine, plain / mine, flops / mine / peak)
 
 
 def _posed(env: MDP, training: Training, policies: int) -> tuple[Any, Problem]:
@@ -161,9 +162,41 @@ def print_lanes(rows: Iterator[LaneRow], lanes: int) -> None:
     print(f"\n{device}: {lanes} runs in a program, float32 at full precision\n")
     print("| work | ms a step of all runs | times `local` | times the plain way | share |")
     print("|---|--:|--:|--:|--:|")
+    measured = []
     for row in rows:
+        measured.append(row)
         print(
-            f"| {row.work} | {row.step * 1e3:.3f} | {row.against_local:.1f} "
+            f"| {row.training.work} | {row.step * 1e3:.3f} | {row.against_local:.1f} "
             f"| {row.against_plain:.0f} | {row.peak:.0%} |",
             flush=True,
         )
+    print(
+        "\nTraining all runs of both experiments under the preset `paper` takes at most "
+        f"{paper_seconds(measured) / 3600:.1f} hours at these rates: orders and ranks "
+        "between those measured by straight lines, data and measures not counted."
+    )
+
+
+def paper_seconds(rows: Sequence[LaneRow]) -> float:
+    """Seconds of training under the preset ``paper``, extrapolated from measured steps.
+
+    Fewer runs share a program at a rank than were measured; they take no longer.
+
+    Args:
+      rows: steps of all runs at some orders, 1 and ∞ among them, and at some ranks.
+    """
+    orders = {row.training.order: row.step for row in rows if row.training.rank is None}
+    ranks = {row.training.rank: row.step for row in rows if row.training.rank is not None}
+    one_step = orders.pop(math.inf)
+    diameter, capacity = DIAMETER["paper"], CAPACITY["paper"]
+    of_orders = [
+        one_step if order == math.inf else _between(orders, order)
+        for order in diameter.orders
+    ]
+    of_ranks = [_between(ranks, rank) for rank in capacity.ranks]
+    return diameter.steps * sum(of_orders) + capacity.steps * sum(of_ranks)
+
+
+def _between(measured: dict[Any, float], x: float) -> float:
+    places = sorted(measured)
+    return float(np.interp(x, places, [measured[place] for place in places]))
