@@ -356,14 +356,15 @@ def test_adam_stalls_where_the_bowl_is_flat(page, tmp_path):
 
 
 def test_slides_play_to_their_end_and_anew(page, tmp_path):
-    def draw(row, column):
-        return style.new_figure(figsize=(1, 1))[0]
+    def draw(axes, row, column):
+        return f"line {row} {column}"
 
     slides = Slides(
         draw,
         {"row": ["a", "b"], "column": ["x", "y", "z"]},
         alt=lambda row, column: f"the frame {row} {column}",
         start=[1, 0],
+        size=(1, 1),
     )
     stage = put(page, tmp_path, slides)
     assert violations(page) == []

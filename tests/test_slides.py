@@ -1,18 +1,21 @@
 """Pictures under sliders: every choice has its frame, in the sliders' order."""
 
 import base64
+import io
 import re
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from pve.book.slides import Slides, spaced
 
 
-def draw(row, column):
-    figure, ax = plt.subplots(figsize=(1 + row, 1 + column))
-    ax.set_axis_off()
-    return figure
+def draw(axes, row, column):
+    for ax in axes:
+        ax.figure.set_size_inches(1 + row, 1 + column)
+        ax.set_axis_off()
+    return f"{row} < {column}"
 
 
 def slides(**options):
@@ -25,24 +28,32 @@ def slides(**options):
 
 
 def frames(made):
+    """Of every frame: its images with their words, the line under it, and if it shows."""
     html = made._repr_mimebundle_()["text/html"]
-    found = re.findall(
-        r'<img src="data:image/([^;]*);base64,([^"]*)" alt="([^"]*)"( hidden)?>', html
-    )
+    image = r'<img src="data:image/([^;]*);base64,([^"]*)" alt="([^"]*)">'
     return [
-        (kind, base64.b64decode(data), alt, not hidden) for kind, data, alt, hidden in found
+        (
+            [
+                (kind, base64.b64decode(data), alt)
+                for kind, data, alt in re.findall(image, x)
+            ],
+            re.search("<p>(.*)</p>", x)[1],
+            not x.startswith(" hidden"),
+        )
+        for x in html.split('<div class="pve-frame"')[1:]
     ]
 
 
 def test_every_choice_has_its_frame():
     got = frames(slides())
-    assert [alt for _, _, alt, _ in got] == [
+    assert [images[0][2] for images, _, _ in got] == [
         f"{row} &amp; {column}" for row in "ab" for column in ("x", "&lt;y&gt;", "z")
     ]
     # The frame of (row, column) is the one that was drawn so wide and so high.
-    for index, (kind, data, _, _) in enumerate(got):
+    for index, (((kind, data, _),), line, _) in enumerate(got):
         assert kind == "svg+xml"
         row, column = divmod(index, 3)
+        assert line == f"{row} &lt; {column}"
         width, height = re.search(rb'width="([\d.]+)pt" height="([\d.]+)pt"', data).groups()
         assert (float(width), float(height)) == (72 * (1 + row), 72 * (1 + column))
     assert not plt.get_fignums()
@@ -54,11 +65,24 @@ def test_one_frame_shows_before_any_script_runs(start, first):
     assert [i for i, (*_, shown) in enumerate(got) if shown] == [first]
 
 
-def test_print_has_a_bitmap():
-    bundle = slides(start=(1, 1), pixels=True)._repr_mimebundle_()
-    still = base64.b64decode(bundle["image/png"])
-    assert still.startswith(b"\x89PNG")
-    assert still == frames(slides(start=(1, 1), pixels=True))[4][1]
+def test_a_frame_of_two_panels_is_described_once():
+    for images, _, _ in frames(slides(panels=2)):
+        assert [bool(alt) for *_, alt in images] == [True, False]
+
+
+def test_print_has_the_panels_of_the_start_in_one_bitmap():
+    def shades(axes, place):
+        for i, ax in enumerate(axes):
+            ax.set_facecolor((i, place / 2, 0))
+        return "a line under them"
+
+    made = Slides(shades, {"place": "abc"}, alt=str, start=[1], panels=2, pixels=True)
+    still = base64.b64decode(made._repr_mimebundle_()["image/png"])
+    picture = plt.imread(io.BytesIO(still))[:, :, :3]
+    left, right = picture[picture.shape[0] // 2, [picture.shape[1] // 4, -30]]
+    np.testing.assert_allclose([left, right], [(0, 0.5, 0), (1, 0.5, 0)], atol=0.01)
+    # The line is written below: there is ink in the lowest tenth.
+    assert picture[-picture.shape[0] // 10 :, : picture.shape[1] // 3].min() < 0.7
 
 
 @pytest.mark.parametrize("start", [(2, 0), (0, 3), (0,), (-1, 0)])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from pve.book.slides import Slides, spaced
 from pve.equivalence.lazy import LazyLine
 from pve.figures import drawing, style
-from pve.figures.captions import sign, source_line
+from pve.figures.captions import source_line
 from pve.figures.model_on_map import TRAJECTORY_LENGTH, corner
 from pve.keys import stream
 from pve.mdp.core import MDP
@@ -33,14 +33,13 @@ def cloud_slides(results: xr.Dataset, moments: int = 21) -> Slides:
     limit = 1.08 * float(abs(results.score).max())
     width = results.sizes["run"]
 
-    def draw(which: int, moment: int) -> Figure:
+    def draw(axes: Sequence[Axes], which: int, moment: int) -> str:
         order = orders[which]
         chosen = results.sel(order=order)
         path = chosen.score.sel(step=slice(None, steps[moment]))
         plans = float(chosen.normalised_performance.sel(step=steps[moment]).median())
         spread = float(chosen.spread.sel(step=steps[moment]))
-        figure, ax = style.new_figure(figsize=(4.6, 4.6))
-        color = style.order_color(order)
+        (ax,), color = axes, style.order_color(order)
         for run in results.run.values:
             ax.plot(*path.sel(run=run).transpose("component", "step").values,
                     color=color, lw=0.8, alpha=0.5)  # fmt: skip
@@ -51,7 +50,7 @@ def cloud_slides(results: xr.Dataset, moments: int = 21) -> Slides:
             f"{style.order_label(order)}, step {steps[moment]:,}: spread {spread:.1f}, "
             f"plans {plans:.2f}"
         )
-        return sign(figure, f"{source_line(results)}".replace(", Adam", ",\nAdam"))
+        return source_line(results)
 
     return Slides(
         draw,
@@ -65,6 +64,7 @@ def cloud_slides(results: xr.Dataset, moments: int = 21) -> Slides:
         ),
         # On the way: some of the training is done, and more is to come.
         start=[len(orders) - 1, (len(steps) - 1) // 3],
+        size=(4.2, 4.2),
     )
 
 
@@ -81,11 +81,10 @@ def rank_slides(
     modes, ranks = results.mode.values, results["rank"].values
     start, env = corner(world), world.mdp
 
-    def draw(which: int, place: int) -> Figure:
+    def draw(axes: Sequence[Axes], which: int, place: int) -> str:
         mode, rank = modes[which], ranks[place]
         imagining = model(mode, rank)
         _, policy = policy_iteration(imagining)
-        figure, axes = style.new_figure(1, 2, figsize=(6.4, 3.5))
         for ax, mdp, name in zip(
             axes, (imagining, env), ("in the model", "the same plan in the world"),
             strict=True,
@@ -101,11 +100,10 @@ def rank_slides(
         at = {"mode": mode, "rank": rank, "run": run}
         plan = float(results.normalised_performance.isel(step=-1).sel(at))
         reached = float(results.loss.isel(logged_step=-1).sel(at))
-        return sign(
-            figure,
-            f"rank {rank}, {mode} policies: loss {reached:.3g}, the plan covers "
-            f"{plan:.0%} of the way\nrun {run}; 600 trajectories of {TRAJECTORY_LENGTH} "
-            f"moves; {source_line(results)}".replace(", Adam", ",\nAdam"),
+        return (
+            f"Rank {rank}, {mode} policies: loss {reached:.3g}, the plan covers {plan:.0%} "
+            f"of the way. Run {run}; 600 trajectories of {TRAJECTORY_LENGTH} moves; "
+            f"{source_line(results)}"
         )
 
     return Slides(
@@ -116,6 +114,8 @@ def rank_slides(
             "policies: imagined by the model, and in the environment"
         ),
         start=[len(modes) - 1, 0],
+        panels=2,
+        size=(3.3, 3.3),
         pixels=True,
     )
 
@@ -134,12 +134,11 @@ def lazy_slides(
     start = corner(world)
     optimum = float(policy_iteration(world.mdp)[0].mean())
 
-    def draw(place: int) -> Figure:
+    def draw(axes: Sequence[Axes], place: int) -> str:
         lazy = model(float(line.share[place]))
         _, plan = policy_iteration(lazy)
         chain = np.einsum("sa,sat->st", plan, lazy.transition)
         where = np.linalg.matrix_power(chain, TRAJECTORY_LENGTH)[start]
-        figure, axes = style.new_figure(1, 2, figsize=(6.8, 3.6))
         drawing.draw_map(
             world.image(where), world.walls, axes[0], limits=(1e-4, 1), cmap="Blues",
             label="probability", logarithmic=True,
@@ -157,7 +156,7 @@ def lazy_slides(
         axes[1].legend(loc="lower right")
         worth = line.performance[place] / optimum
         axes[1].set_title(f"the plan is worth {worth:.1%} of the best")
-        return sign(figure, source)
+        return source
 
     return Slides(
         draw,
@@ -167,4 +166,5 @@ def lazy_slides(
             "leads, and its loss and the error of its values on curves over c"
         ),
         start=[int(np.abs(line.share - 0.5).argmin())],  # half as fast as the world
+        panels=2,
     )

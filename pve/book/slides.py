@@ -12,11 +12,12 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
 
+from pve.figures import style
+from pve.figures.captions import sign
 from pve.figures.save import encoded
 
 # Shows the frame that the sliders name; frames are in row-major order of the sliders. Play
@@ -24,7 +25,7 @@ from pve.figures.save import encoded
 _SCRIPT = """
 (() => {
   const figure = document.currentScript.closest(".pve-slides");
-  const frames = figure.querySelectorAll("img");
+  const frames = figure.querySelectorAll(".pve-frame");
   const sliders = [...figure.querySelectorAll("input")];
   const labels = JSON.parse(figure.dataset.labels);
   const show = () => {
@@ -67,15 +68,35 @@ _SCRIPT = """
 _PLAY = '<button type="button" class="pve-play">Play</button>'
 
 
+class Frame(NamedTuple):
+    """What stands under the sliders at one choice.
+
+    Attributes:
+      panels: their images, encoded.
+      line: the text under them.
+      alt: what they show, in words.
+    """
+
+    panels: list[bytes]
+    line: str
+    alt: str
+
+
 class Slides:
     """Frames with a slider for each thing that changes; the last can be played.
 
+    A frame is a panel or more, side by side or, on a narrow screen, one below the other,
+    and a line of text under them.
+
     Args:
-      draw: draws the frame of one choice, given a label's index for each slider.
+      draw: draws the frame of one choice, given the axes of its panels and a label's index
+        for each slider; returns the line under it.
       sliders: the sliders' names and the labels of their positions.
       start: the position of each slider at first; None for the last ones.
       alt: describes the frame of one choice in words, given the labels.
-      pixels: frames are bitmaps rather than vectors, for pictures of many strokes.
+      panels: how many panels a frame has.
+      size: width and height of a panel in inches.
+      pixels: panels are bitmaps rather than vectors, for pictures of many strokes.
 
     Raises:
       ValueError: a slider has no label, or ``start`` does not fit the sliders.
@@ -83,11 +104,13 @@ class Slides:
 
     def __init__(
         self,
-        draw: Callable[..., Figure],
+        draw: Callable[..., str],
         sliders: dict[str, Sequence[str]],
         *,
         alt: Callable[..., str],
         start: Sequence[int] | None = None,
+        panels: int = 1,
+        size: tuple[float, float] = (3.5, 3.5),
         pixels: bool = False,
     ) -> None:
         self.sliders = {name: list(labels) for name, labels in sliders.items()}
@@ -100,18 +123,23 @@ class Slides:
         ):
             raise ValueError(f"start is {self.start}; expected positions below {counts}")
         self.kind = "png" if pixels else "svg+xml"
-        self.frames, self.alts = [], []
+        self.frames = []
         for position in itertools.product(*map(range, counts)):
-            figure = draw(*position)
-            self.frames.append(encoded(figure, "png" if pixels else "svg"))
-            if list(position) == self.start:
-                self.still = encoded(figure, "png")
-            plt.close(figure)
-            labels = [
-                labels[at]
-                for at, labels in zip(position, self.sliders.values(), strict=True)
-            ]
-            self.alts.append(alt(*labels))
+            figures, axes = zip(
+                *(style.new_figure(figsize=size) for _ in range(panels)), strict=True
+            )
+            line = draw(axes, *position)
+            images = [encoded(figure, "png" if pixels else "svg") for figure in figures]
+            for figure in figures:
+                plt.close(figure)
+            every = zip(self.sliders.values(), position, strict=True)
+            words = alt(*(labels[at] for labels, at in every))
+            self.frames.append(Frame(images, line, words))
+        whole, axes = style.new_figure(
+            1, panels, figsize=(panels * size[0], size[1]), squeeze=False
+        )
+        self.still = encoded(sign(whole, draw(axes[0], *self.start)), "png")
+        plt.close(whole)
 
     @property
     def first(self) -> int:
@@ -129,9 +157,10 @@ class Slides:
 
     def _html(self) -> str:
         frames = "".join(
-            f'<img src="data:image/{self.kind};base64,{base64.b64encode(frame).decode()}" '
-            f'alt="{html.escape(alt)}"{"" if i == self.first else " hidden"}>'
-            for i, (frame, alt) in enumerate(zip(self.frames, self.alts, strict=True))
+            f'<div class="pve-frame"{"" if i == self.first else " hidden"}>'
+            f'<div class="pve-panels">{self._images(frame)}</div>'
+            f"<p>{html.escape(frame.line)}</p></div>"
+            for i, frame in enumerate(self.frames)
         )
         sliders = "".join(
             f'<label><span>{html.escape(name)}: <span class="said">'
@@ -145,6 +174,14 @@ class Slides:
             f'<div class="pve-slides" data-labels="{labels}">'
             f'<div class="pve-sliders" hidden>{sliders}{_PLAY}</div>{frames}'
             f"<script>{_SCRIPT}</script></div>"
+        )
+
+    def _images(self, frame: Frame) -> str:
+        """The panels; the first speaks for all of them."""
+        return "".join(
+            f'<img src="data:image/{self.kind};base64,{base64.b64encode(panel).decode()}" '
+            f'alt="{html.escape(frame.alt) if i == 0 else ""}">'
+            for i, panel in enumerate(frame.panels)
         )
 
 
