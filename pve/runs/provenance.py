@@ -44,10 +44,12 @@ _MODULES = ("8a17c93904bf8792", "e2aaa2c8f65fb1c9", "e6880d30e89cf1ab")
 _MODULES_MUZERO = ("53e4daa161408fad", "743b94ea6da7c409", "23dc831bb8b1e886")
 LINEAGE: dict[str, tuple[str, ...]] = {
     # diameter
+    "7b3a3181213708b1": ("847eac8a50b0726a",),
     "847eac8a50b0726a": ("5e230e0f102707db",),
     "5e230e0f102707db": ("0698f656eb60860c",),
     "0698f656eb60860c": _MODULES,
     # capacity
+    "b86d5cdf352fd797": ("1b2fc36f80ffcb20",),
     "1b2fc36f80ffcb20": ("f30f22d5ce2e3a84",),
     "f30f22d5ce2e3a84": ("f06fe6851eef3df8",),
     "f06fe6851eef3df8": _MODULES,
