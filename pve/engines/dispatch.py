@@ -163,7 +163,7 @@ def plan_for(
         configuration.
     """
     plan = make_plan(experiment, settings, seed, data_dir)
-    return plan.rounded(engine.arithmetic(plan)).claimed()
+    return plan.with_arithmetic(engine.arithmetic(plan)).claimed()
 
 
 def engine_of(plan: Plan) -> Engine:

@@ -60,7 +60,7 @@ class Plan:
         """What these runs will write."""
         return sum(self.module.run_bytes(self.settings, self.env, task) for task in tasks)
 
-    def rounded(self, arithmetic: str) -> Plan:
+    def with_arithmetic(self, arithmetic: str) -> Plan:
         """The plan for an engine of this arithmetic."""
         return dataclasses.replace(
             self, identity={**self.identity, "arithmetic": arithmetic}
@@ -120,7 +120,7 @@ def plan_again(recorded: dict[str, Any], data_dir: str | Path) -> Plan:
     plan = make_plan(
         recorded["experiment"], settings_of(recorded), recorded["seed"], data_dir
     )
-    return plan.rounded(recorded.get("arithmetic", ONE_RUN_A_PROGRAM))
+    return plan.with_arithmetic(recorded.get("arithmetic", ONE_RUN_A_PROGRAM))
 
 
 def settings_of(recorded: dict[str, Any]) -> Any:
