@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -105,6 +106,16 @@ def test_figures_start_from_the_defaults_and_leave_a_script_its_own(rooms):
     assert not any(text.get_usetex() for text in figure.findobj(mpl.text.Text))
     plt.close(figure)
     plt.close(blank)
+
+
+def test_the_command_draws_whatever_a_style_says(finished, tmp_path, call):
+    """Where TeX is not installed its use would end in a traceback."""
+    data = tmp_path / "data" / "capacity"
+    shutil.copytree(finished / "capacity", data)
+    with mpl.rc_context({"text.usetex": True, "text.latex.preamble": r"\nonsense"}):
+        status, _, err = call("figures", data.parent, "--out", tmp_path / "drawn")
+    assert status == 0, err
+    assert list((tmp_path / "drawn").glob("*.png"))
 
 
 # Settings of JAX ----------------------------------------------------------------------
@@ -263,6 +274,20 @@ def test_a_platform_that_is_not_there_is_named(monkeypatch, capsys, tmp_path, co
     err = capsys.readouterr().err
     assert "JAX_PLATFORMS is 'cuda'" in err
     assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_platform_that_jax_does_not_find_ends_the_program_in_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "pve", "diameter", "data", "0", "--preset", "smoke"],
+        cwd=tmp_path,
+        env=os.environ | {"JAX_PLATFORMS": "cuda", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "JAX_PLATFORMS is 'cuda'" in done.stderr
+    assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
