@@ -198,6 +198,12 @@ def test_tables_that_are_none(table, error, message):
         pve.from_table(table)
 
 
+def test_rounded_probabilities_weigh_rewards_as_they_weigh_states():
+    mdp = pve.from_table([[[(0.333333, 0, 1)] * 3]], 0.9)
+    assert mdp.reward.tolist() == [[1]]
+    np.testing.assert_allclose(pve.policy_iteration(mdp)[0], [10], rtol=1e-15)
+
+
 def test_starts_that_are_none():
     for start, message in (
         ([1, 0], r"start has shape \[2\]; expected \[1\]"),
@@ -206,6 +212,8 @@ def test_starts_that_are_none():
     ):
         with pytest.raises(ValueError, match=message):
             pve.from_table([[OK]], start=start)
+    with pytest.raises(TypeError, match="start is not an array of real numbers"):
+        pve.from_table([[OK]], start=["1"])
 
 
 numbers = st.one_of(

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from pve.checks import ROW_SUM_TOLERANCE, Array, check_finite
+from pve.checks import ROUNDING, ROW_SUM_TOLERANCE, Array, as_array, check_finite
 from pve.mdp.core import MDP
 from pve.mdp.sparse import SparseMDP, stays_sparse
 
@@ -304,6 +304,8 @@ def _outcomes(found: Any, where: str, number: dict[Hashable, int]) -> list[_Outc
         raise ValueError(
             f"{where}: probabilities sum to {total:g}; those of every action must sum to 1"
         )
+    if abs(total - 1) > ROUNDING:  # rounded, as an MDP's rows may be; rewards weigh alike
+        outcomes = [o._replace(probability=o.probability / total) for o in outcomes]
     return [o for o in outcomes if o.probability > 0]
 
 
@@ -324,10 +326,9 @@ def _start(start: Any, number: dict[Hashable, int], size: int) -> Array | None:
                 )
             chances[number[state]] = check_finite(f"start of {state!r}", chance)
         return chances
-    if np.shape(start) != (len(number),):
-        raise ValueError(
-            f"start has shape {list(np.shape(start))}; expected [{len(number)}]"
-        )
+    start = as_array("start", start)
+    if start.shape != (len(number),):
+        raise ValueError(f"start has shape {list(start.shape)}; expected [{len(number)}]")
     chances[: len(number)] = start
     return chances
 
