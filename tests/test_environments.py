@@ -188,6 +188,8 @@ OK = [(1, 0, 0)]
         ([[[(1, 0)]]], TypeError, r"has 2 parts; expected outcomes \(probability, next"),
         ([[[(1, 0, 0, None)]]], TypeError, r"terminated is None; expected true or false"),
         ([[[3]]], TypeError, r"outcome 0 of .* is a int; expected a mapping or a sequence"),
+        ([[{0: (1, 0, 0)}]], TypeError, r"state 0, action 0 is a dict; expected outcomes"),
+        ([[[{"s": 0, "p": 1, "r": 0}]]], TypeError, r"outcome 0 of .* is a dict; expected"),
         ([], ValueError, r"table has no states and actions"),
         (None, TypeError, r"table is a NoneType; expected a mapping or a sequence"),
         ({"a": 3}, TypeError, r"state 'a' is a int; expected"),

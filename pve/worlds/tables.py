@@ -266,6 +266,13 @@ def _items(found: Any, what: str) -> list[tuple[Any, Any]]:
     raise TypeError(f"{what} is a {type(found).__name__}; expected a mapping or a sequence")
 
 
+def _sequence(found: Any, what: str) -> list[Any]:
+    """The items of a sequence; a mapping's have no order that says what they mean."""
+    if isinstance(found, Mapping):
+        raise TypeError(f"{what} is a {type(found).__name__}; {OUTCOMES}")
+    return [item for _, item in _items(found, what)]
+
+
 def _ordered(keys: list[Hashable]) -> list[Hashable]:
     """Integers by size, all else in the order given."""
     plain = all(
@@ -277,9 +284,9 @@ def _ordered(keys: list[Hashable]) -> list[Hashable]:
 def _outcomes(found: Any, where: str, number: dict[Hashable, int]) -> list[_Outcome]:
     """The outcomes that can happen, checked."""
     outcomes = []
-    for place, (_, outcome) in enumerate(_items(found, where)):
+    for place, outcome in enumerate(_sequence(found, where)):
         what = f"outcome {place} of {where}"
-        parts = [part for _, part in _items(outcome, what)]
+        parts = _sequence(outcome, what)
         if len(parts) not in (3, 4):
             raise TypeError(f"{what} has {len(parts)} parts; {OUTCOMES}")
         probability, following, gain, ended = (*parts, False)[:4]
