@@ -188,6 +188,37 @@ def _rational_solution(matrix, right):
     return [row[-1] for row in rows]
 
 
+def check_optimum(mdp, legal, backup):
+    """Whether a plan is worth what is said of it, and none is better, by other backups.
+
+    Args:
+      mdp: what was made of a table, of arrays or of a map.
+      legal: which actions its source allows in each of its states, ``[S, A]``; where none
+        is, the source ends and is worth nothing.
+      backup: from a value ``[S]`` to what the source says each action is worth, ``[S, A]``,
+        and to the sum of the sizes of the terms of that.
+    """
+    value, policy = pve.policy_iteration(mdp)
+    worth, size = (np.asarray(found) for found in backup(value))
+    states, plan = np.arange(len(legal)), policy.argmax(-1)[: len(legal)]
+    taken, value = worth[states, plan], value[: len(legal)]
+    slack = 1e-12 * (size.max(-1) + np.abs(value))
+    goes_on = legal.any(-1)
+    assert legal[states, plan][goes_on].all()
+    assert (np.abs(value - taken) <= slack)[goes_on].all()
+    assert (np.where(legal, worth, -np.inf).max(-1) - taken <= slack)[goes_on].all()
+    assert not value[~goes_on].any()
+
+
+def check_is_mdp(mdp):
+    """Whether the rows are distributions and the rewards finite; it is made dense."""
+    mdp = mdp if isinstance(mdp, pve.MDP) else mdp.dense()
+    np.testing.assert_allclose(mdp.transition.sum(-1), 1, atol=1e-12)
+    assert (mdp.transition >= 0).all()
+    assert np.isfinite(mdp.reward).all()
+    return mdp
+
+
 def varied_mdp(seed, states=5, actions=3):
     """Random worlds as people have them: `seed` decides what is odd about each.
 

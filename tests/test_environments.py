@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import jacks_cars, seeds
+from oracles import check_is_mdp, check_optimum, jacks_cars, seeds
 
 import pve
 from pve.worlds import by_name
@@ -249,10 +249,118 @@ def test_any_table_is_an_mdp_or_refused(table, sparse):
         mdp = pve.from_table(table, sparse=sparse)
     except (ValueError, TypeError):
         return
-    mdp = mdp.dense() if sparse else mdp
-    np.testing.assert_allclose(mdp.transition.sum(-1), 1, atol=1e-12)
-    assert (mdp.transition >= 0).all()
-    assert np.isfinite(mdp.reward).all()
+    check_is_mdp(mdp)
+
+
+class Corner(enum.Enum):
+    NORTH, EAST, SOUTH, WEST = range(4)
+
+
+keyed = st.sampled_from([
+    [0, 1, 2, 3], [1, 2, 3, 4], [7, 3, 5, 1], list(np.arange(4)), list("dcab"), list(Corner),
+    [(1, 0), (0, 1), (0, 0), (1, 1)],
+])  # fmt: skip
+odds = st.sampled_from([
+    (1,), (1.0, 0.0), (0.5, 0.5), (1 / 3,) * 3, (0.333333,) * 3, (np.float32(0.25), 0.75),
+])  # fmt: skip
+gains = st.sampled_from([0, 1, -0.04, np.float32(2.5), np.int64(-3), -1e10, 1e-9])
+marks = st.sampled_from([True, False, 0, 1, np.True_, None])  # None: the mark is left out
+FAULTS = {  # of one outcome (probability, next state, reward, terminated)
+    "probability": [-0.5, 2, np.nan, "1", None, 1j],
+    "following": ["nowhere", None, [0], 99, -1],
+    "reward": [np.inf, -np.inf, np.nan, "much", None, 10**400],
+    "terminated": ["no", 2, None, []],
+}
+
+
+@st.composite
+def tables(draw):
+    """A table with all that tables may have, as keys and outcomes in order; and a fault."""
+    states = draw(keyed)[: draw(st.integers(1, 4))]
+    actions = draw(keyed)[: draw(st.integers(1, 3))]
+    table = {}
+    for state in states:
+        some = draw(st.lists(st.sampled_from(actions), unique=True, max_size=3))
+        table[state] = {action: [] for action in some}
+        for outcomes in table[state].values():
+            for chance in draw(odds):
+                mark = draw(marks)
+                outcome = chance, draw(st.sampled_from(states)), draw(gains)
+                outcomes.append(outcome if mark is None else (*outcome, mark))
+    if not any(table.values()):
+        table[states[0]][actions[0]] = [(1, states[-1], 1)]
+    fault = draw(st.sampled_from([None] * 4 + list(FAULTS)))
+    if fault is not None:
+        pairs = [(s, a) for s, row in table.items() for a in row]
+        state, action = draw(st.sampled_from(pairs))
+        outcome = [*table[state][action][0], False][:4]
+        outcome[list(FAULTS).index(fault)] = draw(st.sampled_from(FAULTS[fault]))
+        table[state][action][0] = tuple(outcome)
+    return table, fault
+
+
+def in_order(keys):
+    return sorted(keys) if isinstance(keys[0], int | np.integer) else list(keys)
+
+
+def as_sequences(table):
+    """A table as lists of lists, as far as its keys are 0, 1, 2, …"""
+    listed = {
+        key: list(row.values()) if list(row) == list(range(len(row))) else row
+        for key, row in table.items()
+    }
+    plain = list(table) == list(range(len(table)))
+    return list(listed.values()) if plain else listed
+
+
+@settings(max_examples=150)
+@given(
+    tables(),
+    st.booleans(),
+    st.sampled_from([0, 0.5, 0.99, 0.999999, 1 - 1e-9]),
+    st.sampled_from([None, "array", "mapping"]),
+    st.sampled_from([None, False, True]),
+)
+def test_any_table_against_its_own_backup(drawn, listed, discount, start, sparse):
+    """Keys, marks, containers, starts and discounts as people have them."""
+    (table, fault), states = drawn, in_order(list(drawn[0]))
+    chances = np.arange(1.0, len(states) + 1) / sum(range(1, len(states) + 1))
+    starts = {
+        None: None,
+        "array": chances.tolist(),
+        "mapping": dict(zip(states, chances, strict=True)),
+    }
+
+    def make():
+        given_ = as_sequences(table) if listed else table
+        return pve.from_table(given_, discount, start=starts[start], sparse=sparse)
+
+    if fault is not None:
+        with pytest.raises((ValueError, TypeError), match="expected|must sum to 1"):
+            make()
+        return
+    mdp = make()
+    check_is_mdp(mdp)
+    actions = in_order(list(dict.fromkeys(a for row in table.values() for a in row)))
+    legal = np.array([[action in table[state] for action in actions] for state in states])
+
+    def backup(value):
+        worth, size = np.zeros((2, *legal.shape))
+        for s, a in np.argwhere(legal):
+            outcomes = table[states[s]][actions[a]]
+            total = sum(float(outcome[0]) for outcome in outcomes)
+            for chance, following, gain, *mark in outcomes:
+                later = 0.0 if any(mark) else discount * value[states.index(following)]
+                worth[s, a] += float(chance) / total * (float(gain) + later)
+                size[s, a] += float(chance) / total * (abs(float(gain)) + abs(later))
+        return worth, size
+
+    check_optimum(mdp, legal, backup)
+    if start is not None:
+        np.testing.assert_allclose(mdp.start[: len(states)], chances)
+        best = pve.policy_iteration(mdp)[0][: len(states)]
+        found = pve.performance(mdp, mdp, start=mdp.start)
+        np.testing.assert_allclose(found, chances @ best, rtol=1e-9, atol=1e-9)
 
 
 @given(seeds)
