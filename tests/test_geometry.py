@@ -107,6 +107,7 @@ def test_without_a_discount_transitions_are_free():
     model = pve.MDP(world.reward, random_mdp(1, STATES, ACTIONS).transition, 0.0)
     assert worst_error(world, model, EVERY) == 0  # though no state is idle
     assert exact_class.point_certificate(world, EVERY).min() > 1e-6
+    assert (exact_class.solution_dimension(world, EVERY) == STATES - 1).all()
 
 
 @given(seeds, st.integers(1, STATES - 1))

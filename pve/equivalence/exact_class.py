@@ -146,22 +146,26 @@ def solution_dimension(mdp: MDP, policies: Array, tolerance: float = 1e-10) -> n
     values = policy_value(mdp, policies)
     result = np.empty(policies.shape[-2:], int)
     for s, a in np.ndindex(result.shape):
-        result[s, a] = dimension_of_pair(values[policies[:, s, a] == 1], tolerance)
+        mine = values[policies[:, s, a] == 1]
+        result[s, a] = dimension_of_pair(mine, tolerance, discount=mdp.discount)
     return result
 
 
-def dimension_of_pair(values: Array, tolerance: float = 1e-10) -> int:
+def dimension_of_pair(
+    values: Array, tolerance: float = 1e-10, *, discount: float = 1.0
+) -> int:
     """The dimension of the solution set of the PVE equations for one pair.
 
     Args:
       values: ``[N, S]``, of policies that take the action in the state.
       tolerance: singular values below this share of the largest count as zero.
+      discount: γ; all that matters is whether it is 0, where no equation holds p̃.
 
     Returns:
-      1 + S minus the rank of the vectors (1, v_π) and (0, 1, …, 1). The sign of p̃ is
+      1 + S minus the rank of the vectors (1, γ v_π) and (0, 1, …, 1). The sign of p̃ is
       disregarded.
     """
-    values = np.asarray(values, np.float64)
+    values = np.asarray(values, np.float64) * (discount > 0)
     num_states = values.shape[-1]
     total = np.append(0.0, np.full(num_states, num_states**-0.5))
     rows = np.hstack([np.ones((len(values), 1)), values])
