@@ -14,6 +14,7 @@ import numpy as np
 Array = Any  # a NumPy or a JAX array: NumPy stays exact, JAX is traced and compiled
 ROW_SUM_TOLERANCE = 1e-5  # a float32 softmax over thousands of states stays within it
 CLOSE = 1e-12  # a discount closer to 1 leaves values too few digits to compare actions
+HUGE = np.finfo(np.float64).max / 8  # of a value: differences and sums of two still fit
 ROUNDING = 1e-12  # how far float64 may take a probability below 0, or a sum off 1
 
 
@@ -240,6 +241,17 @@ def check_discount(discount: Any) -> float:
             stacklevel=4,
         )
     return number
+
+
+def check_values_fit(mdp: Any) -> Any:
+    """Return an MDP, or raise a ``ValueError`` if values may be too large for float64."""
+    largest, most = float(np.abs(mdp.reward).max()), HUGE * (1 - mdp.discount)
+    if largest > most:
+        raise ValueError(
+            f"reward is as large as {largest:g}: with discount {mdp.discount:g} values may "
+            f"be too large for float64; expected at most {most:.1g}, as in another unit"
+        )
+    return mdp
 
 
 def check_order(order: Any) -> int | float:

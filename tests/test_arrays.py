@@ -128,6 +128,10 @@ ILLEGAL = {
         {"reward": [1, 2], "transition": np.eye(2), "pairs": ([0, 1], [1, 0.5])},
         r"actions of pairs have .* dtype float64; expected \[2\] integers",
     ),
+    "values too large": (
+        {"reward": [1e308, 0]},
+        r"reward is as large as 1e\+308: .* discount 0.9 .* at most 2e\+306, as in another",
+    ),
     "state without pair": (
         {"reward": [1, 2], "transition": np.eye(2), "pairs": ([0, 0], [0, 1])},
         r"state 1 has no legal action",

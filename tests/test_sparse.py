@@ -390,6 +390,16 @@ def test_illegal_input_is_named_with_the_legal(given, error, message):
         pve.SparseMDP(**fields)
 
 
+def test_rewards_whose_values_fit_no_number_are_refused():
+    stay, message = [sparse.eye_array(1)], r"as large as 1e\+307: .* at most 2e\+305"
+    with pytest.raises(ValueError, match=message):
+        pve.from_arrays([[-1e307]], stay, 0.99, sparse=True)
+    with pytest.raises(ValueError, match=message):
+        pve.from_table([[[(1, 0, 1e307)]]], sparse=True)
+    value, _ = pve.policy_iteration(pve.from_table([[[(1, 0, -1e305)]]], sparse=True))
+    assert value[0] == pytest.approx(-1e307)
+
+
 def test_what_a_sparse_world_cannot_is_said():
     with pytest.raises(TypeError, match=r"traced by JAX; a SparseMDP expects"):
         jax.jit(GOOD.expect)(np.ones(2))

@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from pve.checks import Array, as_array, as_distributions, check_legal, check_one_of
+from pve.checks import (
+    Array,
+    as_array,
+    as_distributions,
+    check_legal,
+    check_one_of,
+    check_values_fit,
+)
 from pve.mdp.core import MDP
 from pve.mdp.sparse import SparseMDP, stays_sparse
 from pve.worlds.sparse_arrays import from_pairs, from_stack, is_sparse
@@ -97,7 +104,7 @@ def from_arrays(
             f"[{num_states}], [{num_states}, {num_actions}] or, by the next state, "
             f"{_shape(num_states, num_actions, layout)}"
         )
-    return MDP(reward, transition, discount, legal, *known)
+    return check_values_fit(MDP(reward, transition, discount, legal, *known))
 
 
 def _dense(name: str, arrays: Any) -> np.ndarray:
@@ -169,7 +176,8 @@ def _of_pairs(
             "pairs is not a pair; expected states [L] and actions [L]"
         ) from None
     for name, side, most in (
-        ("states", states, num_states), ("actions", actions, count * num_states),
+        ("states", states, num_states),
+        ("actions", actions, count * num_states),
     ):  # fmt: skip
         if side.shape != (count,) or side.dtype.kind not in "iu":
             raise ValueError(
@@ -195,4 +203,4 @@ def _of_pairs(
     rewards[states, actions] = reward
     transitions = np.zeros((*legal.shape, num_states))
     transitions[states, actions] = rows
-    return MDP(rewards, transitions, discount, legal, *known)
+    return check_values_fit(MDP(rewards, transitions, discount, legal, *known))

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pve.checks import check_discount
+from pve.checks import check_discount, check_values_fit
 from pve.mdp.core import MDP
 from pve.mdp.sparse import SparseMDP
 from pve.worlds.gridworld import (
@@ -69,11 +69,11 @@ def make_environment(name: str) -> MDP:
         _refuse_others(name, options, ("discount",))
         if "discount" in options:
             mdp = dataclasses.replace(mdp, discount=_real("discount", options["discount"]))
-        return mdp
+        return check_values_fit(mdp)
     world = _grid(name, kind, rest, options)
     if world is None:
         raise ValueError(f"environment is {name!r}; expected one of {LEGAL}")
-    return world.mdp
+    return check_values_fit(world.mdp)
 
 
 def with_discount(name: str, discount: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, issparse, vstack
 
-from pve.checks import as_array
+from pve.checks import as_array, check_values_fit
 from pve.mdp.sparse import SparseMDP
 
 
@@ -84,7 +84,7 @@ def from_stack(
         reward = np.asarray(as_array("reward", dense), np.float64)
         if reward.shape == (states,):
             reward = np.repeat(reward[:, None], actions, axis=1)
-    return SparseMDP(reward, rows, discount, legal, *known)
+    return check_values_fit(SparseMDP(reward, rows, discount, legal, *known))
 
 
 def from_pairs(
@@ -113,4 +113,4 @@ def from_pairs(
     places = (states * legal.shape[1] + actions)[entries.row]
     shape = legal.size, rows.shape[1]
     found = csr_array((entries.data, (places, entries.col)), shape)
-    return SparseMDP(rewards, found, discount, legal, *known)
+    return check_values_fit(SparseMDP(rewards, found, discount, legal, *known))

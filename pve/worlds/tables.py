@@ -24,7 +24,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from pve.checks import ROUNDING, ROW_SUM_TOLERANCE, Array, as_array, check_finite
+from pve.checks import (
+    ROUNDING,
+    ROW_SUM_TOLERANCE,
+    Array,
+    as_array,
+    check_finite,
+    check_values_fit,
+)
 from pve.mdp.core import MDP
 from pve.mdp.sparse import SparseMDP, stays_sparse
 
@@ -121,10 +128,10 @@ def from_table(
     if stays_sparse(sparse, reward.size * size):
         pairs = places[0] * shape[1] + places[1]
         rows = csr_array((chances, (pairs, places[2])), (reward.size, size))
-        return SparseMDP(reward, rows, discount, legal, *known)
+        return check_values_fit(SparseMDP(reward, rows, discount, legal, *known))
     transition = np.zeros((*reward.shape, size))
     np.add.at(transition, tuple(places), chances)
-    return MDP(reward, transition, discount, legal, *known)
+    return check_values_fit(MDP(reward, transition, discount, legal, *known))
 
 
 def from_gymnasium(env: Any, discount: float = 0.99, *, sparse: bool | None = None) -> Any:
