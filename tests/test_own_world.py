@@ -205,6 +205,12 @@ def test_the_unit_of_equal_values_is_1():
     assert unit_of_values([0.0, 8.0], 0.5) == (0.25, -0.5)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_units_of_any_size(size):
+    factor, shift = unit_of_values([0.0, 8.0 * size], 0.5)
+    assert (factor * size, shift) == pytest.approx((0.25, -0.5), rel=1e-15)
+
+
 def test_answers_say_what_was_found():
     found = {
         "kept": 0.5, "plans": np.array([0.2, 0.9, 1.0]), "taught": np.ones(1),

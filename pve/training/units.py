@@ -27,8 +27,12 @@ def unit_of_values(values: Array, discount: float) -> tuple[float, float]:
       Both; c is 1 where all values are equal up to rounding.
     """
     values = np.asarray(values, np.float64)
-    deviation = float(values.std())
-    equal = deviation <= 1e-12 * float(np.abs(values).max())
+    size = float(np.abs(values).max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = float(values.std())
+    if size and not 0 < deviation < np.inf:  # their squares are too large or too small
+        deviation = size * float((values / size).std())
+    equal = deviation <= 1e-12 * size
     factor = 1.0 if equal else 1 / deviation
     return factor, float(-(1 - discount) * factor * values.mean())
 
