@@ -257,8 +257,8 @@ class Corner(enum.Enum):
 
 
 keyed = st.sampled_from([
-    [0, 1, 2, 3], [1, 2, 3, 4], [7, 3, 5, 1], list(np.arange(4)), list("dcab"), list(Corner),
-    [(1, 0), (0, 1), (0, 0), (1, 1)],
+    [0, 1, 2, 3], [1, 2, 3, 4], [7, 3, 5, 1], list(np.arange(4)), list("dcab"),
+    list(Corner), [(1, 0), (0, 1), (0, 0), (1, 1)],
 ])  # fmt: skip
 odds = st.sampled_from([
     (1,), (1.0, 0.0), (0.5, 0.5), (1 / 3,) * 3, (0.333333,) * 3, (np.float32(0.25), 0.75),
@@ -336,7 +336,7 @@ def test_any_table_against_its_own_backup(drawn, listed, discount, start, sparse
         return pve.from_table(given_, discount, start=starts[start], sparse=sparse)
 
     if fault is not None:
-        with pytest.raises((ValueError, TypeError), match="expected|must sum to 1"):
+        with pytest.raises((ValueError, TypeError), match=r"expected|must sum to 1"):
             make()
         return
     mdp = make()
