@@ -107,6 +107,7 @@ def test_facts_of_a_lake():
     assert facts["states that no action leaves"] == 5
     assert facts["states that are worth the same under 50 random policies"] == 5
     assert facts["goals that are known"] == 1
+    assert facts["states from which no goal can be reached"] == 4
     assert facts["next states of a pair, median"] == 3
     assert facts["optimal value, mean over states"] == pytest.approx(value.mean())
 
@@ -185,9 +186,9 @@ def test_few_states_without_a_map_are_drawn_with_the_plan(written):
     [([0, 0], "Only the world itself: in all 2"), ([0, 3], "in 1 of 2 pairs .* up to 3")],
 )
 def test_what_is_said_of_the_class(dimensions, said):
-    pairs = pd.DataFrame({"dimension": dimensions, "staying": [np.nan, 1e-4]})
+    pairs = pd.DataFrame({"dimension": dimensions, "staying": [np.nan, 0.25]})
     assert re.search(said, page.class_sentence(pairs))
-    assert "1.0e-04" in page.class_sentence(pairs)
+    assert "by 0.25 of the largest" in page.class_sentence(pairs)
 
 
 def test_what_is_said_of_the_start():
@@ -206,7 +207,7 @@ def test_what_is_said_of_the_spread():
     rows = [(1, 10, 0.5), (1, 40, 0.1), (math.inf, 10, 0.31), (math.inf, 40, 0.3)]
     orders = pd.DataFrame(rows, columns=["order", "steps", "spread kept"])
     said = page.spread_sentence(orders)
-    assert said.endswith("order 1 10% (still moving), order ∞ 30%.")
+    assert said.endswith("models keep: 10% at order 1 (still moving), 30% at order ∞.")
 
 
 def test_what_is_said_of_ranks():
@@ -220,6 +221,10 @@ def test_what_is_said_of_ranks():
     said = page.rank_sentence(ranks)
     assert "rank 2 with deterministic policies, none of these ranks with stochastic" in said
     assert "In 2 of 4 cases more training made the median plan worse" in said
+    assert "not all" not in said
+    fallen = ranks.assign(performance=ranks["performance"].where(ranks["rank"] < 4, 0.8))
+    fallen.loc[fallen["rank"] == 2, "performance"] = 0.9
+    assert "rank 2 (not all larger ones do) with determ" in page.rank_sentence(fallen)
     ranks["performance"] = np.nan
     assert page.rank_sentence(ranks).startswith("All policies are worth the same")
 
@@ -359,6 +364,17 @@ def test_ranges_are_in_the_rewards_own_unit(tmp_path, monkeypatch):
         found = analysis.analyse(find_place(f"npz:{path}"), progress=False)
         ranges.append(found.pairs["reward to"].dropna().to_numpy())
     np.testing.assert_allclose(1000 * ranges[0], ranges[1], rtol=1e-6, atol=1e-9)
+
+
+def test_what_is_said_of_a_world_without_a_future(written):
+    """At discount 0 any transitions will do; of 0.999999 the page shows all digits."""
+    mdp = dataclasses.replace(written[0].place.mdp, discount=0.0)
+    place = dataclasses.replace(written[0].place, mdp=mdp)
+    pairs = analysis._Questions(place, 3, SMALL, analysis._Bar(None)).pairs()
+    assert (pairs["dimension"] == mdp.num_states - 1).all()
+    assert (pairs["flattest"] == 0).all()
+    world = written[0].world | {"discount": 0.999999}
+    assert "<td>0.999999</td>" in page._size(dataclasses.replace(written[0], world=world))
 
 
 def test_a_world_of_one_state(tmp_path, monkeypatch):

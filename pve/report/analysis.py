@@ -187,6 +187,23 @@ def _bar(total: int, shown: bool) -> Iterator[_Bar]:
         yield _Bar(bar)
 
 
+def reaching(mdp: MDP, goals: np.ndarray) -> np.ndarray:
+    """The states from which legal actions can lead to a goal, the goals included.
+
+    Args:
+      mdp: the world.
+      goals: the states that are goals.
+    """
+    legal = True if mdp.legal is None else mdp.legal[..., None]
+    leads = ((mdp.transition > 0) & legal).any(1)
+    reach = np.isin(np.arange(mdp.num_states), goals)
+    while True:
+        wider = reach | leads[:, reach].any(1)
+        if (wider == reach).all():
+            return np.flatnonzero(reach)
+        reach = wider
+
+
 def states_table(mdp: MDP, value: np.ndarray, plan: np.ndarray) -> pd.DataFrame:
     """A row for each state: its name and value, and the action that a plan takes there.
 
@@ -238,6 +255,10 @@ class _Questions:
         policies = self._draw("twins", TWIN_POLICIES, "deterministic")
         alike = f"states that are worth the same under {TWIN_POLICIES} random policies"
         low, best = self.limits
+        lost = {}
+        if len(place.goals):
+            name = "states from which no goal can be reached"
+            lost[name] = len(value) - len(reaching(mdp, place.goals))
         return {
             "states": mdp.num_states,
             "actions": mdp.num_actions,
@@ -247,6 +268,7 @@ class _Questions:
             "next states of a pair, median": float(np.median(followers)),
             "states that no action leaves": int(stays.all(-1).sum()),
             "goals that are known": len(place.goals),
+            **lost,
             alike: len(twins(policy_value(mdp, policies))),
             "optimal value, lowest to highest": (
                 f"{value.min() + 0.0:.4g} to {value.max() + 0.0:.4g}"
@@ -286,12 +308,17 @@ class _Questions:
             largest = float(found[0]) if found.size else 0.0
             stay = np.eye(mdp.num_states)[s] - mdp.transition[s, a]
             lazy = curvature_along(mine, stay, mdp.discount) if stay.any() else np.nan
+            dimension = dimension_of_pair(mine, discount=mdp.discount)
+            # Along what no policy sees the loss is flat: any digits would be rounding.
+            flattest = 0.0 if dimension else np.nan
+            if not dimension and largest > 0:
+                flattest = float(found[-1] / largest)
             row = {
                 "state": states[s],
                 "action": actions[a],
                 "policies": len(mine),
-                "dimension": dimension_of_pair(mine),
-                "flattest": float(found[-1] / largest) if largest > 0 else np.nan,
+                "dimension": dimension,
+                "flattest": flattest,
                 "staying": float(lazy / largest) if largest > 0 else np.nan,
             }
             if int(index) in wide and epsilon > 0:

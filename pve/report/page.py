@@ -24,6 +24,7 @@ from pve.runs.provenance import machine, versions
 from pve.runs.store import make_folder
 
 LISTED = 12  # rows of a table on the page; the CSV has all
+GOOD = 0.9  # the performance of a plan that covers most of the way
 DRAWN = 40  # states whose values are drawn one by one
 
 STYLE = """
@@ -31,9 +32,10 @@ STYLE = """
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e6e6; --paper: #16181c; --line: #4a4d52; }
 }
-body { color: var(--ink); background: var(--paper); margin: 0 auto; max-width: 52rem;
+body { color: var(--ink); background: var(--paper); margin: 0 auto; max-width: 64rem;
   padding: 1.5rem 1rem 4rem; font: 1rem/1.55 system-ui, sans-serif; }
 h1, h2 { line-height: 1.25; } h2 { margin-top: 2.5rem; }
+h1 { overflow-wrap: anywhere; } p, figcaption { max-width: 52rem; }
 code { overflow-wrap: anywhere; }
 .wide { overflow-x: auto; } figure { margin: 1rem 0; }
 figure > div { overflow-x: auto; }
@@ -102,13 +104,14 @@ def _effort(analysis: Analysis) -> str:
     effort = analysis.effort
     return (
         f"Seed {analysis.seed}; {effort.runs} runs of each training, {effort.steps:,} "
-        f"steps and a quarter of that, on {effort.policies} policies. What changes between "
-        "the two lengths has not come to rest, and would go on changing."
+        f"steps and a quarter of that, on {effort.policies:,} policies. What changes "
+        "between the two lengths has not come to rest, and would go on changing."
     )
 
 
 def _size(analysis: Analysis) -> str:
-    return _table(pd.DataFrame(analysis.world.items(), columns=["", "value"]))
+    facts = analysis.world | {"discount": repr(analysis.world["discount"])}  # all digits
+    return _table(pd.DataFrame(facts.items(), columns=["", "value"]))
 
 
 def _optimum(analysis: Analysis) -> str:
@@ -231,7 +234,7 @@ def class_sentence(pairs: pd.DataFrame) -> str:
     if len(stay):
         text += (
             " Towards staying in place the proper loss is curved by "
-            f"{stay.median():.1e} of the largest curvature (median)."
+            f"{stay.median():.2g} of the largest curvature (median)."
         )
     return text
 
@@ -243,8 +246,11 @@ def spread_sentence(orders: pd.DataFrame) -> str:
         before, last = found.sort_values("steps")["spread kept"]
         moves = abs(last - before) > AT_REST
         name = "∞" if order == math.inf else f"{order:g}"
-        said.append(f"order {name} {last:.0%}{' (still moving)' if moves else ''}")
-    return "Of the spread they began with, models keep: " + ", ".join(said) + "."
+        said.append(f"{last:.0%} at order {name}{' (still moving)' if moves else ''}")
+    return (
+        "Of their spread, the distance between models of different runs, models keep: "
+        f"{', '.join(said)}."
+    )
 
 
 def rank_sentence(ranks: pd.DataFrame) -> str:
@@ -254,9 +260,11 @@ def rank_sentence(ranks: pd.DataFrame) -> str:
     said = []
     longest = ranks[ranks["steps"] == ranks["steps"].max()]
     for kind, found in longest.groupby("policies", sort=True):
-        good = found[found["performance"] >= 0.9]["rank"]
+        good = found[found["performance"] >= GOOD]["rank"]
         least = f"rank {good.min()}" if len(good) else "none of these ranks"
-        said.append(f"{least} with {kind} policies")
+        behind = (found["rank"] > good.min()) & (found["performance"] < GOOD)
+        not_all = " (not all larger ones do)" if behind.any() else ""
+        said.append(f"{least}{not_all} with {kind} policies")
     worse = int(_fell(ranks))
     return (
         f"The smallest rank whose median plan covers 90 % of the way to the optimum: "
