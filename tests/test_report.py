@@ -377,6 +377,29 @@ def test_what_is_said_of_a_world_without_a_future(written):
     assert "<td>0.999999</td>" in page._size(dataclasses.replace(written[0], world=world))
 
 
+def test_few_pairs_of_a_large_world_are_taken_by_half_the_policies(monkeypatch):
+    """Fewer policies than choices ask for, and the same class: what is idle is free."""
+    random, S = np.random.default_rng(0), 8
+    legal = random.random((S, 5)) < 0.7
+    legal[:, 0] = True
+    legal[3] = [True, *[False] * 4]  # where there is no choice: one dimension for others
+    mdp = pve.MDP(
+        random.normal(size=(S, 5)), random.dirichlet(np.ones(S), (S, 5)), 0.9, legal
+    )
+    place = dataclasses.replace(find_place("four-rooms"), mdp=mdp, goals=np.arange(0))
+    asked = analysis._Questions(place, 0, SMALL, analysis._Bar(None))
+    counts = [len(asked._policies_for_pairs()[1])]
+    monkeypatch.setattr(analysis, "SMALL", 7)
+    examined, policies = asked._policies_for_pairs()
+    assert [*counts, len(policies)] == [5 * 56, 2 * 56]
+    assert not (policies * ~legal).any()
+    assert (policies.sum(-1) == 1).all()
+    assert len(examined) == SMALL.pairs
+    assert all(policies[:, s, a].mean() > 0.4 for s, a in examined)
+    pairs = asked.pairs()
+    assert list(pairs["dimension"]) == [int(s != 3) for s, _ in examined]
+
+
 def test_a_world_of_one_state(tmp_path, monkeypatch):
     small = SMALL._replace(ranks=(1,))
     monkeypatch.setattr(analysis, "effort_for", lambda _: small)

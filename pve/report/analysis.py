@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
@@ -46,6 +47,7 @@ from pve.training.units import in_units, unit_of_values
 from pve.worlds.places import Place
 
 LARGEST = 3_000_000  # numbers in a model's transitions, S · A · S
+SMALL = 150  # states: up to here all is done, above less
 SETS = ("deterministic", "stochastic")
 ORDERS = (1, 5, math.inf)
 BATCH, LEARNING_RATE = 20, 1e-2
@@ -118,7 +120,7 @@ def effort_for(mdp: MDP) -> Effort:
             f"is {size:,} numbers; a report trains dozens of models, at most "
             f"{LARGEST:,}"
         )
-    small, S = mdp.num_states <= 150, mdp.num_states
+    small, S = mdp.num_states <= SMALL, mdp.num_states
     ranks = sorted({max(1, S // part) for part in (32, 16, 8, 4, 2)} | {1})
     return Effort(
         pairs=min(mdp.reward.size, 60 if small else 12),
@@ -289,20 +291,14 @@ class _Questions:
         """The class of exact models, pair by pair, and how far near ones may stray."""
         # In the unit of the values: ranges are found by a solver with absolute tolerances.
         mdp, effort, (factor, _) = self.scaled, self.effort, self.unit
-        choices = mdp.num_actions if mdp.legal is None else int(mdp.legal.sum(-1).max())
-        # A pair has S unknowns, and should be taken by about twice as many policies: with
-        # fewer than S its class would look larger than it is.
-        num = 2 * choices * (mdp.num_states + 20)
-        policies = self._draw("class", num, "deterministic")
+        examined, policies = self._policies_for_pairs()
         values = policy_value(mdp, policies)
         taken = policies == 1
-        served = np.argwhere(taken.any(0))
-        some = np.linspace(0, len(served) - 1, min(effort.pairs, len(served))).astype(int)
         epsilon = EPSILON * float(values.std())
-        wide = set(some[:: max(1, len(some) // effort.widths)][: effort.widths].tolist())
+        every = max(1, len(examined) // effort.widths)
+        wide = range(0, len(examined), every)[: effort.widths]
         states, actions, rows = names_of_states(mdp), names_of_actions(mdp), []
-        for index in some:
-            s, a = map(int, served[index])
+        for index, (s, a) in enumerate(examined.tolist()):
             mine = values[taken[:, s, a]]
             found = curvatures(mine, mdp.discount).curvature
             largest = float(found[0]) if found.size else 0.0
@@ -321,7 +317,7 @@ class _Questions:
                 "flattest": flattest,
                 "staying": float(lazy / largest) if largest > 0 else np.nan,
             }
-            if int(index) in wide and epsilon > 0:
+            if index in wide and epsilon > 0:
                 for name, place, unit in (("reward", 0, factor), ("staying", 1 + s, 1)):
                     direction = np.eye(1 + mdp.num_states)[place]
                     try:
@@ -331,6 +327,31 @@ class _Questions:
                     row |= {f"{name} from": ends[0] / unit, f"{name} to": ends[1] / unit}
             rows.append(row)
         return pd.DataFrame(rows)
+
+    def _policies_for_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs whose class is examined, and the policies under which it is.
+
+        A pair has S unknowns, and should be taken by about twice as many policies: with
+        fewer than S its class would look larger than it is. In a large world, where few
+        pairs are examined and a policy's value takes long, half the policies take these.
+        """
+        mdp = self.mdp
+        legal = np.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
+        enough, choices = 2 * (mdp.num_states + 20), int(legal.sum(-1).max())
+        if mdp.num_states <= SMALL or choices <= 2:
+            policies = self._draw("class", choices * enough, "deterministic")
+            return self._some(np.argwhere((policies == 1).any(0))), policies
+        policies = np.array(self._draw("class", 2 * enough, "deterministic"))
+        examined = self._some(np.argwhere(legal))
+        key, shape = stream(self.seed, "report", "coins"), (len(examined), len(policies))
+        coins = np.asarray(jax.random.bernoulli(key, 0.5, shape))
+        for (s, a), heads in zip(examined, coins, strict=True):
+            policies[heads, s] = np.eye(mdp.num_actions)[a]
+        return examined, policies
+
+    def _some(self, pairs: np.ndarray) -> np.ndarray:
+        places = np.linspace(0, len(pairs) - 1, min(self.effort.pairs, len(pairs)))
+        return pairs[places.astype(int)]
 
     def _lengths(self) -> tuple[int, int]:
         return self.effort.steps // 4, self.effort.steps
