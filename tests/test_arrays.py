@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import random_mdp, seeds
+from oracles import check_is_mdp, check_optimum, random_mdp, seeds
 from scipy import sparse
 
 import pve
@@ -188,10 +188,117 @@ def test_any_arrays_are_an_mdp_or_refused(
         )
     except (ValueError, TypeError):
         return
-    mdp = mdp.dense() if sparsely else mdp
-    np.testing.assert_allclose(mdp.transition.sum(-1), 1, atol=1e-12)
-    assert (mdp.transition >= 0).all()
-    assert np.isfinite(mdp.reward).all()
+    check_is_mdp(mdp)
+
+
+def by_layout(array, layout, form):
+    """An array ``[S, A, S]`` in a layout, in one of the forms in which people have it."""
+    array = array if layout == "SAS" else array.swapaxes(0, 1)
+    if form == "sparse":
+        return [sparse.coo_matrix(matrix) for matrix in array]
+    if form == "objects":  # matrices in a row of NumPy's
+        row = np.empty(len(array), object)
+        row[:] = [sparse.csr_matrix(matrix) for matrix in array]
+        return row
+    return {"array": array, "list": array.tolist(), "matrices": list(array)}[form]
+
+
+@st.composite
+def laid_out(draw):
+    """A world as people lay it out: the arguments, and reward, transition and mask."""
+    random = np.random.default_rng(draw(seeds))
+    shape = states, actions = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    transition = random.dirichlet(np.ones(states), shape)
+    transition *= random.random(transition.shape) < draw(st.sampled_from([0.4, 1]))
+    transition[..., 0] += transition.sum(-1) == 0
+    transition /= transition.sum(-1, keepdims=True)
+    rounded = np.round(transition, draw(st.sampled_from([6, 17])))  # .333333 thrice
+    transition = rounded / rounded.sum(-1, keepdims=True)
+    legal = random.random(shape) < draw(st.sampled_from([0.5, 1]))
+    legal[np.arange(states), random.integers(actions, size=states)] = True
+    reward = random.choice([0, 1, -0.04, 2.5, -1e10, 1e-9], shape)
+    by = draw(st.sampled_from(["state", "pair", "next state"]))
+    if by == "state":
+        gains = reward[:, 0]
+        reward = np.repeat(gains[:, None], actions, 1)
+    elif by == "next state":
+        gains = reward[..., None] + random.normal(size=transition.shape)
+        reward = (transition * gains).sum(-1)
+    else:
+        gains = reward
+    layout, given_ = draw(st.sampled_from(["SAS", "ASS"])), {}
+    form = draw(st.sampled_from(["array", "list", "matrices", "sparse", "objects"]))
+    how = draw(st.sampled_from(["mask", "reward", "pairs"]))
+    if how == "pairs" and by == "pair":
+        s, a = pairs = np.nonzero(legal)
+        order = random.permutation(len(s))
+        rows = rounded[s, a][order]
+        given_ = {
+            "reward": gains[s, a][order],
+            "transition": sparse.csr_matrix(rows) if form == "sparse" else rows,
+            "pairs": tuple(side[order] for side in pairs),
+        }
+        actions = a.max() + 1
+        reward, transition, legal = (x[:, :actions] for x in (reward, transition, legal))
+    else:
+        if how == "reward" and by == "pair":
+            gains = np.where(legal, gains, -np.inf)
+        else:
+            given_["legal"] = legal
+            if draw(st.booleans()):  # what is not legal may hold anything
+                rounded = np.where(legal[..., None], rounded, random.choice([0, 7]))
+        if by == "next state":
+            gains = by_layout(gains, layout, form)
+        given_ |= {"reward": gains, "transition": by_layout(rounded, layout, form)}
+        if states == actions or layout == "SAS" or draw(st.booleans()):
+            given_["layout"] = layout
+    starts = random.dirichlet(np.ones(states)) if draw(st.booleans()) else None
+    names = [f"s{n}" for n in range(states)] if draw(st.booleans()) else None
+    given_ |= {"start": starts, "state_names": names}
+    given_["discount"] = draw(st.sampled_from([0, 0.5, 0.99, 0.999999, 1 - 1e-9]))
+    given_["sparse"] = draw(st.sampled_from([None, False, True]))
+    return given_, reward, transition, legal
+
+
+FAULTS = {  # what no argument may be
+    "discount": [1, -0.1, np.nan, "0.9", None, 1j],
+    "layout": ["SSA", 3],
+    "legal": ["no", [True], 3, np.zeros((2, 2))],
+    "start": [[2.0], "here", np.nan, [[1.0]], [0.5] * 9],
+    "state_names": ["s", [], 3, ["s"] * 9],
+    "reward": [None, "much", [[1], [1, 2]], np.ones(9), [[np.nan]]],
+    "transition": [None, "far", [], np.ones((2, 2, 2)), [[[2, -1]]], sparse.eye(2)],
+    "pairs": [3, ([0], [-1]), ([0.5], [0]), ([0, 0], [0, 0])],
+    "sparse": [1, "yes"],
+}
+
+
+@settings(max_examples=150)
+@given(laid_out(), st.sampled_from([None] * 9 + list(FAULTS)), st.data())
+def test_any_layout_is_the_same_world(drawn, fault, data):
+    """Layouts, forms, masks, rounded rows, starts, names, discounts, sparse or not."""
+    given_, reward, transition, legal = drawn
+    if fault is not None:
+        wrong = data.draw(st.sampled_from(FAULTS[fault]))
+        with pytest.raises((ValueError, TypeError)):
+            pve.from_arrays(**(given_ | {fault: wrong}))
+        return
+    mdp = pve.from_arrays(**given_)
+    dense, discount = check_is_mdp(mdp), given_["discount"]
+    assert isinstance(mdp, pve.SparseMDP) == bool(given_["sparse"])
+    mask = np.ones(legal.shape, bool) if mdp.legal is None else mdp.legal
+    np.testing.assert_array_equal(mask, legal)
+    np.testing.assert_allclose(dense.transition[legal], transition[legal], atol=1e-15)
+    np.testing.assert_allclose(dense.reward[legal], reward[legal], rtol=1e-13, atol=1e-13)
+    if given_["start"] is not None:
+        np.testing.assert_allclose(mdp.start, given_["start"], rtol=1e-15)
+    assert list(mdp.state_names or []) == (given_["state_names"] or [])
+
+    def backup(value):
+        later = discount * (transition @ value), discount * (transition @ np.abs(value))
+        return reward + later[0], np.abs(reward) + later[1]
+
+    check_optimum(mdp, legal, backup)
 
 
 # Files ------------------------------------------------------------------------------
