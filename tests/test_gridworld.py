@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import check_is_mdp, check_optimum
 
 import pve
 from pve.worlds.gridworld import FOUR_ROOMS
@@ -236,8 +237,122 @@ def test_any_text_is_a_map_or_refused(text):
             world = pve.grid_world(text)
         except ValueError:
             return
-    np.testing.assert_allclose(world.mdp.transition.sum(-1), 1, atol=1e-12)
+    check_is_mdp(world.mdp)
     assert len(world.xy) == (~world.walls).sum() == world.mdp.num_states
+
+
+@st.composite
+def maps(draw):
+    """The rows of a map with a goal, and the same map as people write it."""
+    width, height = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    row = st.text("# .xXFSGHO", min_size=width, max_size=width)
+    rows = draw(st.lists(row, min_size=height, max_size=height))
+    y, x = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+    rows[y] = rows[y][:x] + "G" + rows[y][x + 1 :]
+    if all(row[0] == " " for row in rows):  # which would be an indentation
+        rows[0] = "." + rows[0][1:]
+    form = draw(st.sampled_from(["text", "file", "rows", "signs", "bytes"]))
+    if form == "rows":
+        return rows, rows
+    if form == "signs":
+        return rows, [list(row) for row in rows]
+    if form == "bytes":  # as Gymnasium's lakes have it
+        return rows, np.array([list(row) for row in rows], "S1")
+    end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    blank = draw(st.sampled_from(["", end, end + end]))
+    # Spaces that all lines begin with are cells unless floor has a sign, or walls follow.
+    floor = any(sign in "".join(rows) for sign in ".F")
+    indent = " " * draw(st.integers(0, 3)) if floor else ""
+    text = end.join(indent + row for row in rows)
+    mark = "\ufeff" if form == "file" else ""
+    return rows, mark + blank + text + blank
+
+
+WRONG = {
+    "p_intended": [-0.1, 1.5, np.nan, "0.8", None, True],
+    "discount": [1, -1, np.nan, "0.9", None],
+    "absorbing": [1, "yes", None],
+    "step_cost": [np.inf, np.nan, "0.1", None],
+    "rewards": [{"?": 1}, {"#": 1}, {(9, 9): 1}, {"G": np.nan}, {"G": "much"}, [1], 3],
+    "sparse": [1, "yes"],
+    "text": [None, 3, "", "S", "G\tG", "G\n..", ["G", 3], "G?"],
+}
+
+
+def by_moves(rows, settings):
+    """Reward and transition of rows of signs, one move at a time."""
+    signs = {(x, y): c for y, row in enumerate(rows) for x, c in enumerate(row)}
+    signs = {cell: c for cell, c in signs.items() if c not in "#xX"}
+    cells = sorted(signs, key=lambda cell: cell[::-1])
+    alike = {".": " ", "F": " ", "O": "H"}
+    told = {"G": 1.0} | {alike.get(key, key): r for key, r in settings["rewards"].items()}
+    ends = "HO" + "G" * settings["absorbing"]
+    reward, transition = np.zeros((len(cells), 4)), np.zeros((len(cells), 4, len(cells)))
+    for s, (x, y) in enumerate(cells):
+        for action in range(4):
+            if signs[x, y] in ends:
+                transition[s, action, s] = 1
+                continue
+            reward[s, action] = -settings["step_cost"]
+            for happening, (dx, dy) in enumerate(MOVES.values()):
+                p = settings["p_intended"]
+                chance = p if happening == action else (1 - p) / 3
+                after = (x + dx, y + dy) if (x + dx, y + dy) in signs else (x, y)
+                sign = alike.get(signs[after], signs[after])
+                transition[s, action, cells.index(after)] += chance
+                reward[s, action] += chance * told.get(after, told.get(sign, 0.0))
+    starts = np.array([signs[cell] == "S" for cell in cells], float)
+    return reward, transition, starts
+
+
+@settings(max_examples=150)
+@given(
+    maps(),
+    st.fixed_dictionaries({
+        "p_intended": st.sampled_from([0, 0.25, 0.8, np.float64(1)]),
+        "discount": st.sampled_from([0, 0.5, 0.99, 0.999999, 1 - 1e-9]),
+        "absorbing": st.booleans(),
+        "step_cost": st.sampled_from([0, 0.04, -1, 1e10]),
+        "rewards": st.sampled_from([{}, {"G": -2}, {"G": 3, "F": -0.1}]),
+        "sparse": st.sampled_from([None, False, True]),
+    }),
+    st.booleans(),
+    st.sampled_from([None] * 9 + list(WRONG)),
+    st.data(),
+)  # fmt: skip
+def test_any_map_by_single_moves(drawn, options, by_cell, wrong, data):
+    """Signs, forms of files, slips, costs, rewards, ends, starts and discounts."""
+    rows, text = drawn
+    there = {" ", ".", "F"} & set("".join(rows))
+    rewards = {k: r for k, r in options["rewards"].items() if k != "F" or there}
+    if by_cell:
+        y = next(y for y, row in enumerate(rows) if "G" in row)
+        rewards[rows[y].index("G"), y] = 7
+    options = {**options, "rewards": rewards}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        if wrong is not None:
+            given_ = {"text": text, **options}
+            given_[wrong] = data.draw(st.sampled_from(WRONG[wrong]))
+            with pytest.raises((ValueError, TypeError), match="expected"):
+                pve.grid_world(**given_)
+            return
+        world = pve.grid_world(text, **options)
+    mdp, (reward, transition, starts) = world.mdp, by_moves(rows, options)
+    assert world.text == "\n".join(rows)
+    dense = check_is_mdp(mdp)
+    np.testing.assert_allclose(dense.transition, transition, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(dense.reward, reward, rtol=1e-14, atol=1e-14)
+    if starts.any():
+        np.testing.assert_array_equal(mdp.start, starts / starts.sum())
+    else:
+        assert mdp.start is None
+
+    def backup(value):
+        later = transition @ np.stack([value, np.abs(value)], -1) * options["discount"]
+        return reward + later[..., 0], np.abs(reward) + later[..., 1]
+
+    check_optimum(mdp, np.ones(reward.shape, bool), backup)
 
 
 @pytest.mark.parametrize("p_intended", [-0.1, 1.1, float("nan")])
