@@ -93,6 +93,17 @@ def test_pairs_of_state_and_action():
     assert fingerprint(by_reward) == fingerprint(mdp)
 
 
+def test_numbers_of_actions_may_have_gaps():
+    for rows in ([[1], [1]], sparse.csr_matrix([[1.0], [1]])):
+        mdp = pve.from_arrays([1, 2], rows, 0.9, pairs=([0, 0], [0, 5]))
+        assert mdp.legal.tolist() == [[True, *[False] * 4, True]]
+        value, policy = pve.policy_iteration(mdp)
+        assert value == pytest.approx([20])
+        assert policy.argmax() == 5
+    with pytest.raises(ValueError, match="expected integers from 0 to 999"):
+        pve.from_arrays([1], [[1]], 0.9, pairs=([0], [10**9]))
+
+
 TWO = random_mdp(0, 2, 3)
 ILLEGAL = {
     "layout": ({"layout": "SSA"}, r"layout is 'SSA'; expected one of 'SAS', 'ASS'"),

@@ -28,6 +28,7 @@ from pve.mdp.core import MDP
 from pve.mdp.sparse import SparseMDP, stays_sparse
 from pve.worlds.sparse_arrays import from_pairs, from_stack, is_sparse
 
+MOST_ACTIONS = 1000  # numbers that actions of pairs may have, however few pairs there are
 LAYOUTS = ("SAS", "ASS")
 OTHER = {"SAS": "[S, A, S]", "ASS": "[A, S, S]"}
 
@@ -177,7 +178,7 @@ def _of_pairs(
         ) from None
     for name, side, most in (
         ("states", states, num_states),
-        ("actions", actions, count * num_states),
+        ("actions", actions, max(count * num_states, MOST_ACTIONS)),
     ):  # fmt: skip
         if side.shape != (count,) or side.dtype.kind not in "iu":
             raise ValueError(
