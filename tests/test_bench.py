@@ -7,6 +7,8 @@ import re
 import jax
 import numpy as np
 import pytest
+from conftest import ROOT
+from oracles import varied_mdp
 
 import pve
 from pve.benchmark import lanes, others, reference, table
@@ -154,6 +156,17 @@ def test_what_is_missing_is_named(monkeypatch, capsys):
     )
 
 
+def test_the_shipped_table_is_of_these_libraries_and_sizes():
+    text = (ROOT / "book" / "data" / "bench.md").read_text(encoding="utf-8")
+    head = next(others.lines(list(others.OTHERS), ()))
+    rows = text.partition(head)[2].split("\n\n")[0].strip().splitlines()[1:]
+    cells = [row.replace(",", "").split("|")[1:-1] for row in rows]
+    assert tuple(int(row[0]) for row in cells) == others.SIZES
+    ratios = {int(row[0]): float(row[2].split()[0]) for row in cells}
+    assert ratios[2000] > 1  # where policy iteration is to be no slower than QuantEcon's
+    assert all(float(row[3].split()[0]) > 0 for row in cells)
+
+
 @pytest.mark.parametrize("name", others.installed() or [None])
 def test_all_libraries_find_the_same_optimum(name):
     """Where they are installed; `tests/test_planning.py` has oracles that always are."""
@@ -162,3 +175,25 @@ def test_all_libraries_find_the_same_optimum(name):
         found = others.SOLVERS[each](others.world(50))
         expected, _ = pve.policy_iteration(others.world(50).dense())
         np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_quantecon_agrees_on_two_hundred_worlds():
+    """Penalties, masks and discounts up to 1 − 1e-9, where QuantEcon is installed.
+
+    `tests/test_planning.py` asks the same of rational numbers, which say who is right where
+    two actions are closer than rounding.
+    """
+    markov = pytest.importorskip("quantecon.markov", reason="QuantEcon is not installed")
+    plans = 0
+    for seed in range(200):
+        mdp = varied_mdp(seed)
+        legal = np.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
+        reward = np.where(legal, mdp.reward, -np.inf)
+        theirs = markov.DiscreteDP(reward, mdp.transition, mdp.discount)
+        theirs = theirs.solve(method="policy_iteration")
+        value, policy = pve.policy_iteration(mdp)
+        # Probabilities are rounded, which values feel 1 / (1 − γ) times.
+        slack = 1e-14 / (1 - mdp.discount) * np.abs(value).max()
+        np.testing.assert_allclose(theirs.v, value, rtol=0, atol=slack, err_msg=str(seed))
+        plans += (theirs.sigma == policy.argmax(-1)).all()
+    assert plans >= 199  # in one world two actions are closer than its rounding
