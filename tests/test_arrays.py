@@ -360,7 +360,10 @@ def test_files_that_hold_no_mdp(tmp_path, monkeypatch):
             lambda: path.write_bytes(b""),
             r"mdp.npz' is not an MDP file: .*; expected an .npz file with",
         ),
-        (lambda: path.write_bytes(b"reward,1,2"), r"is not an MDP file: .*; expected"),
+        (
+            lambda: path.write_bytes(b"reward,1,2"),
+            r"is not an MDP file: it holds no arrays; expected",
+        ),
         (lambda: path.write_bytes(flipped), r"is not an MDP file: .*; expected"),
         (lambda: path.write_bytes(content[:200]), r"is not an MDP file: .*; expected"),
         (lambda: path.write_bytes(single), r"it holds a single array; expected"),

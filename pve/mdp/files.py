@@ -16,6 +16,7 @@ from pve.atomic import write_whole
 NUMBERS = ("reward", "transition", "discount")
 KNOWN = ("legal", "start", "state_names", "action_names")
 
+STARTS = (b"PK", b"\x93NUMPY")  # of an .npz and an .npy file
 # What NumPy raises on files of another kind, and on damaged ones.
 BROKEN = (
     ValueError,
@@ -62,6 +63,9 @@ def read_arrays(
     legal = f"expected an .npz file with {', '.join(numbers)}, as MDP.save writes them"
     try:
         with open(path, "rb") as file:
+            if not file.read(6).startswith(STARTS):  # or NumPy would speak of pickles
+                raise ValueError("it holds no arrays")
+            file.seek(0)
             stored = np.load(file, allow_pickle=False)
             if isinstance(stored, np.ndarray):
                 raise ValueError("it holds a single array")
