@@ -7,7 +7,9 @@ import io
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -385,6 +387,22 @@ COMMANDS = {  # besides those of the experiments
 COMPUTING = ("figures", "summary", "seeds", "report", "bench")
 
 
+@contextmanager
+def _warnings_in_one_line(command: str) -> Iterator[None]:
+    """Show this package's warnings as its errors, without a place in its code."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def shown(message: Any, category: Any, *where: Any, **more: Any) -> None:
+            if category is UserWarning:
+                print(f"pve {command}: {message}", file=sys.stderr)
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = shown
+        yield
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its status: 0, 1 failed, 2 bad input, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
@@ -398,7 +416,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError("--out is ''; expected the name of a folder")
         if arguments.command in COMPUTING:
             check_devices()
-        return COMMANDS.get(arguments.command, _run)(arguments)
+        with _warnings_in_one_line(arguments.command):
+            return COMMANDS.get(arguments.command, _run)(arguments)
     except (ValueError, TypeError, OSError) as error:
         print(f"pve {arguments.command}: {error}", file=sys.stderr)
         return EXIT_USAGE

@@ -5,6 +5,7 @@ import math
 import re
 import shlex
 import sys
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -244,6 +245,18 @@ def test_a_world_too_large_is_refused(monkeypatch, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "104 states and 4 actions: a model is 43,264 numbers" in error
     assert error.count("\n") == 1
+
+
+def test_a_warning_is_one_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(analysis, "LARGEST", 10)
+    (tmp_path / "cave.txt").write_text("S #G\n", encoding="utf-8")
+    words = ["report", f"map:{tmp_path / 'cave.txt'}", "--out", str(tmp_path / "out")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert main(words) == 2
+    warned, refused = capsys.readouterr().err.splitlines()
+    assert warned.startswith("pve report: map: from 2 of 3 cells no goal can be reached")
+    assert refused.startswith("pve report: the world has 3 states")
 
 
 @pytest.mark.parametrize(
