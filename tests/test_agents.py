@@ -359,7 +359,7 @@ def test_shipped_summary_is_whole(shipped):
     assert settings_of(shipped.attrs).identity() == standard.identity()
     assert shipped.sizes["run"] == standard.runs
     assert shipped.arm.values.tolist() == sorted(muzero.ARMS)
-    assert shipped.attrs["machine"]["cores"] >= 1
+    assert shipped.attrs["machines"][0]["cores"] >= 1
     assert shipped.attrs["jax"]
     assert all(np.isfinite(shipped[name]).all() for name in shipped.data_vars)
     assert (SHIPPED / "muzero.nc").stat().st_size < 300_000

@@ -12,7 +12,7 @@ from tiny import TINY
 
 from pve.results.load import load
 from pve.results.summary import first_losses, load_summary, write_summary
-from pve.runs import store
+from pve.runs import provenance, store
 
 SHIPPED = ROOT / "book" / "data" / "standard"
 
@@ -34,8 +34,8 @@ def summary(written, tmp_path):
 def test_summary_is_what_was_loaded(finished, summary, experiment):
     expected, got = load(finished, experiment), load_summary(summary, experiment)
     xr.testing.assert_identical(got.drop_attrs(), expected.drop_attrs())
-    machine = got.attrs.pop("machine")
-    assert machine["cores"] >= 1
+    (machine,) = got.attrs.pop("machines")  # that of the runs
+    assert machine == provenance.machine()
     assert got.attrs == expected.attrs
 
 
@@ -64,12 +64,16 @@ def halves(finished, tmp_path):
 
 def test_runs_are_added_to_those_of_another_folder(finished, halves, tmp_path):
     expected = load(finished, "capacity")
+    elsewhere = {**provenance.machine(), "processor": "another"}
+    for path in halves[1].rglob("record.json"):
+        store.write_record(path, {**store.read_record(path), "machine": elsewhere})
     write_summary(halves[0], tmp_path / "out")
     for _ in range(2):  # what is there twice is there once
         write_summary(halves[1], tmp_path / "out", add=True)
         got = load_summary(tmp_path / "out", "capacity")
         xr.testing.assert_identical(got.drop_attrs(), expected.drop_attrs())
         assert got.attrs["seconds"] == pytest.approx(expected.attrs["seconds"], rel=1e-6)
+        assert got.attrs["machines"] == [provenance.machine(), elsewhere]
 
 
 def test_without_add_a_summary_is_of_one_folder(halves, tmp_path):

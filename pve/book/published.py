@@ -13,6 +13,8 @@ from pve.equivalence.distances import GROUP_OF_RUNS
 from pve.experiments import capacity, diameter
 from pve.results.endings import final_losses, group_diameters
 
+POOR = 0.5  # of the optimum: a plan that is worth less is a poor one
+
 
 def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
     """What the page on capacity says of the plans of one rank.
@@ -23,16 +25,18 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
 
     Returns:
       Of each policy set the published mean and error and ours as texts, how many joint
-      standard errors lie between them, and after the first evaluation the worst
-      plan and whether all stochastic ones are worse than the others; how many
-      standard errors of ours lie between the two sets; of the
-      stochastic run that ends worst its plan's value then and at the end, and by what
-      factor its loss fell meanwhile; and between what values the plan of the least steady
-      deterministic run moves in the second half.
+      standard errors lie between them, and how many plans end below half of the optimum;
+      after the first evaluation the worst plan and by how much the mean of the stochastic
+      ones is lower; how many standard errors of ours lie between the two sets; of the
+      stochastic run whose plan gained most in the last tenth, from what and to what it
+      rose; of the one that ends worst its plan's value after the first evaluation and at
+      the end, and by what factor its loss fell meanwhile; and between what values the plan
+      of the least steady deterministic run moves in the second half.
     """
     values = results.performance.sel(rank=rank).dropna("run")
     steps = values.step.values
     first, last = (values.sel(step=step, drop=True) for step in (steps[1], steps[-1]))
+    optimum = results.attrs["optimal_performance"]
     facts: dict[str, Any] = {
         "rank": rank,
         "finished": values.sizes["run"],
@@ -44,10 +48,15 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
         facts[f"published-{mode}"] = with_error(mean, error, None)
         facts[f"own-{mode}"] = with_error(_mean(last, mode), own)
         facts[f"apart-{mode}"] = abs(_mean(last, mode) - mean) / np.hypot(own, error)
-    facts["early-worst"] = float(first.min())
-    facts["early-worse"] = bool(
-        first.sel(mode="stochastic").max() < first.sel(mode="deterministic").min()
+        facts[f"poor-{mode}"] = int((last.sel(mode=mode) < POOR * optimum).sum())
+    before = values.sel(step=0.9 * steps[-1], method="nearest").sel(mode="stochastic")
+    late = last.sel(mode="stochastic")
+    latest = (late - before).idxmax("run").item()
+    facts["rise-from"], facts["rise-to"] = (
+        float(x.sel(run=latest)) for x in (before, late)
     )
+    facts["early-worst"] = float(first.min())
+    facts["early-gap"] = _mean(first, "deterministic") - _mean(first, "stochastic")
     error = np.hypot(_error(last, "deterministic"), _error(last, "stochastic"))
     facts["contrast"] = facts["gap"] / float(error)
     worst = last.sel(mode="stochastic").idxmin("run").item()
@@ -62,6 +71,37 @@ def plans(results: xr.Dataset, rank: int) -> dict[str, Any]:
     widest = second.sel(run=swing.idxmax("run").item())
     facts["swing-low"], facts["swing-high"] = float(widest.min()), float(widest.max())
     return facts
+
+
+def beside_published(results: xr.Dataset) -> dict[str, Any]:
+    """What the page on capacity says of all ranks beside the published ones.
+
+    Args:
+      results: see `plans`.
+
+    Returns:
+      The ``high``-est rank with a published value, and how many joint standard errors
+      ours is ``apart-high`` from it; the most that ours is ``apart`` at any other rank; the
+      rank with the plan ``moving`` most in the last tenth, and from what and to what it
+      rose.
+    """
+    ranks = [int(rank) for rank in results["rank"].values]
+    high = max(rank for rank in ranks if rank in capacity.PUBLISHED["stochastic"])
+    said = {rank: plans(results, rank) for rank in ranks}
+    apart = [
+        said[rank][f"apart-{mode}"]
+        for rank in ranks if rank != high
+        for mode in ("deterministic", "stochastic")
+    ]  # fmt: skip
+    moving = max(said, key=lambda rank: said[rank]["rise-to"] - said[rank]["rise-from"])
+    return {
+        "high": high,
+        "apart-high": said[high]["apart-stochastic"],
+        "apart": float(np.nanmax(apart)),
+        "moving": moving,
+        "rise-from": said[moving]["rise-from"],
+        "rise-to": said[moving]["rise-to"],
+    }
 
 
 def plans_table(results: xr.Dataset) -> str:

@@ -2,12 +2,13 @@
 
 A summary holds the losses, performances, principal components and spreads of a data
 folder, a few hundred kilobytes where the snapshots are gigabytes, and a manifest with the
-configuration, the versions, the machine and the files' checksums. It can be checked
+configuration, the versions, the machines and the files' checksums. It can be checked
 without the models: any of its runs, trained again for some steps, gives its losses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pve.defaults import jax_defaults
 from pve.experiments import find_experiment
 from pve.experiments.base import Job, Task
 from pve.results.load import load, present
-from pve.runs import provenance, store
+from pve.runs import store
 from pve.runs.folders import ExperimentFolder, differences
 from pve.runs.meanings import described, origin
 from pve.runs.plan import plan_again
@@ -27,7 +28,7 @@ from pve.training.loop import run
 
 MANIFEST = "manifest.json"
 # What is measured, where all else says which numbers these are.
-MEASURED = frozenset({"uniform_performance", "optimal_performance", "seconds", "machine"})
+MEASURED = frozenset({"uniform_performance", "optimal_performance", "seconds", "machines"})
 
 
 def write_summary(
@@ -53,7 +54,7 @@ def write_summary(
     """
     names = present(data_dir)
     some = [name for name in names if _any_finished(data_dir, name)] or names
-    summaries = {name: load(data_dir, name) for name in some}
+    summaries = {name: _with_machines(load(data_dir, name), data_dir) for name in some}
     folder = store.make_folder(Path(out))
     kept = _summarised(folder) if (folder / MANIFEST).exists() else {}
     if add:
@@ -74,11 +75,27 @@ def write_summary(
                 for name, value in facts.items()
                 if name.endswith("_performance") or name == "seconds"
             },
-            "machine": provenance.machine(),
+            "machines": facts["machines"],
             "checksum": store.write_dataset(paths[-1], loaded),
         }
     store.write_record(folder / MANIFEST, {"experiments": kept})
     return [*paths, folder / MANIFEST]
+
+
+def _with_machines(results: xr.Dataset, data_dir: str | Path) -> xr.Dataset:
+    """Results and, among their attributes, the different machines that computed them."""
+    runs = ExperimentFolder(data_dir, results.attrs["experiment"]).runs()
+    return results.assign_attrs(
+        machines=_different(run.record()["machine"] for run in runs if run.finished)
+    )
+
+
+def _different(machines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for machine in machines:
+        if machine not in found:
+            found.append(machine)
+    return found
 
 
 def _together(experiment: str, loaded: xr.Dataset, earlier: xr.Dataset) -> xr.Dataset:
@@ -102,6 +119,7 @@ def _together(experiment: str, loaded: xr.Dataset, earlier: xr.Dataset) -> xr.Da
     both = loaded.combine_first(earlier)
     new = (_runs(both) - _runs(earlier)) / _runs(loaded)
     facts["seconds"] = earlier.attrs["seconds"] + new * loaded.attrs["seconds"]
+    facts["machines"] = _different([*earlier.attrs["machines"], *facts["machines"]])
     return both.assign_attrs(facts)
 
 
@@ -111,10 +129,13 @@ def _runs(results: xr.Dataset) -> int:
 
 
 def _summarised(folder: Path) -> dict[str, dict[str, Any]]:
-    """What a manifest says of each experiment; earlier ones had one machine for all."""
+    """What a manifest says of each experiment; earlier ones name the writer's machine."""
     manifest = store.read_record(folder / MANIFEST)
-    of_all = {"machine": manifest["machine"]} if "machine" in manifest else {}
-    return {name: {**of_all, **facts} for name, facts in manifest["experiments"].items()}
+    found = {}
+    for name, facts in manifest["experiments"].items():
+        of_writer = facts.pop("machine", None) or manifest.get("machine")
+        found[name] = {"machines": [of_writer], **facts}
+    return found
 
 
 def _any_finished(data_dir: str | Path, experiment: str) -> bool:
@@ -129,7 +150,7 @@ def load_summary(folder: str | Path, experiment: str) -> xr.Dataset:
       experiment: its name, see `pve.experiments`.
 
     Returns:
-      What `pve.load` gave, with the machine among its attributes.
+      What `pve.load` gave, with the machines that computed it among its attributes.
 
     Raises:
       ValueError: the folder holds no summary of the experiment.
@@ -144,7 +165,7 @@ def load_summary(folder: str | Path, experiment: str) -> xr.Dataset:
         )
     facts = found[experiment]
     dataset = store.read_dataset(Path(folder) / f"{experiment}.nc", facts["checksum"])
-    dataset.attrs = {**facts["identity"], **facts["facts"], "machine": facts["machine"]}
+    dataset.attrs = {**facts["identity"], **facts["facts"], "machines": facts["machines"]}
     return dataset
 
 
