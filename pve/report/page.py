@@ -46,6 +46,7 @@ th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 7rem; }
 th { white-space: normal; vertical-align: bottom; }
+@media (min-width: 60rem) { td:first-child { min-width: 10.5rem; } }
 .pair img { min-width: 34rem; }
 .answer { border-left: 4px solid #0072b2; padding: .3rem 1rem; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); }
