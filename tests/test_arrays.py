@@ -228,7 +228,9 @@ def laid_out(draw):
     legal = random.random(shape) < draw(st.sampled_from([0.5, 1]))
     legal[np.arange(states), random.integers(actions, size=states)] = True
     reward = random.choice([0, 1, -0.04, 2.5, -1e10, 1e-9], shape)
+    how = draw(st.sampled_from(["mask", "reward", "pairs"]))
     by = draw(st.sampled_from(["state", "pair", "next state"]))
+    by = "pair" if how == "pairs" else by
     if by == "state":
         gains = reward[:, 0]
         reward = np.repeat(gains[:, None], actions, 1)
@@ -239,8 +241,7 @@ def laid_out(draw):
         gains = reward
     layout, given_ = draw(st.sampled_from(["SAS", "ASS"])), {}
     form = draw(st.sampled_from(["array", "list", "matrices", "sparse", "objects"]))
-    how = draw(st.sampled_from(["mask", "reward", "pairs"]))
-    if how == "pairs" and by == "pair":
+    if how == "pairs":
         s, a = pairs = np.nonzero(legal)
         order = random.permutation(len(s))
         rows = rounded[s, a][order]
