@@ -285,8 +285,8 @@ FAULTS = {  # what no argument may be
 }
 
 
-@settings(max_examples=150)
-@given(laid_out(), st.sampled_from([None] * 9 + list(FAULTS)), st.data())
+@settings(max_examples=300)
+@given(laid_out(), st.sampled_from([None] * 27 + list(FAULTS)), st.data())
 def test_any_layout_is_the_same_world(drawn, fault, data):
     """Layouts, forms, masks, rounded rows, starts, names, discounts, sparse or not."""
     given_, reward, transition, legal = drawn
