@@ -108,14 +108,23 @@ def test_figures_start_from_the_defaults_and_leave_a_script_its_own(rooms):
     plt.close(blank)
 
 
-def test_the_command_draws_whatever_a_style_says(finished, tmp_path, call):
-    """Where TeX is not installed its use would end in a traceback."""
+def test_the_command_draws_the_same_whatever_a_style_says(finished, tmp_path, call):
+    """As a program, which reads the user's style; where no TeX is its use would fail."""
     data = tmp_path / "data" / "capacity"
     shutil.copytree(finished / "capacity", data)
-    with mpl.rc_context({"text.usetex": True, "text.latex.preamble": r"\nonsense"}):
-        status, _, err = call("figures", data.parent, "--out", tmp_path / "drawn")
-    assert status == 0, err
-    assert list((tmp_path / "drawn").glob("*.png"))
+    assert call("figures", data.parent, "--out", tmp_path / "usual")[0] == 0
+    style = "text.usetex: True\nfigure.facecolor: red\naxes.titlesize: 40\nbackend: tkagg\n"
+    (tmp_path / "matplotlibrc").write_text(style)
+    command = [sys.executable, "-m", "pve", "figures", data.parent, "--out", "mine"]
+    environment = os.environ | {"MATPLOTLIBRC": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    usual = sorted((tmp_path / "usual").glob("*.png"))
+    assert usual
+    for picture in usual:
+        assert (tmp_path / "mine" / picture.name).read_bytes() == picture.read_bytes()
 
 
 # Settings of JAX ----------------------------------------------------------------------
