@@ -84,7 +84,7 @@ def ran(places):
     mill = ["papermill", "--no-progress-bar", "chapter.ipynb", "out.ipynb"]
     calls = [
         ([*mill, "-p", "seed", "007"], plain),
-        ([*mill, "-f", "werte über.yaml", "--cwd", odd.parent], odd),
+        ([*mill, "-f", "werte über.yaml", "--cwd", odd.parent, "--inject-paths"], odd),
         (["pve", "diameter", "Da ten", f"0{SEED}", *SMALL], odd),
     ]
     with ThreadPoolExecutor(2) as pool:
