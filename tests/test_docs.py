@@ -1,10 +1,12 @@
 """What the documents tell a reader to type exists, and their links lead somewhere."""
 
 import importlib
+import itertools
 import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 
 import papermill
 import pytest
@@ -74,9 +76,20 @@ def test_command_is_accepted_by_the_parser(arguments):
 @pytest.mark.parametrize("arguments", found("make"))
 def test_target_is_in_the_makefile(arguments):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
-    named = {word for word in arguments if re.fullmatch(r"[a-z]+", word)}
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    named = {word for word in arguments if re.fullmatch(r"[a-z-]+", word)}
     assert named <= targets
+
+
+@pytest.mark.parametrize("arguments", found("pip"))
+def test_the_library_is_installed_from_the_clone_and_stays_there(arguments):
+    """A copy of it in the environment would look for the book's data beside itself."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for before, word in itertools.pairwise(arguments):
+        if word.startswith("."):
+            assert before in ("-e", "--editable")
+            (extra,) = re.findall(r"\.\[(\w+)\]", word)
+            assert extra in extras["project"]["optional-dependencies"]
 
 
 @pytest.mark.parametrize("arguments", found("papermill"))
@@ -137,6 +150,7 @@ def test_the_documents_hold_commands():
     # The patterns above find what there is: an empty list would pass unseen.
     assert len(found("pve")) > 10
     assert len(found("make")) > 4
+    assert len(found("pip")) > 3
     assert len(found("papermill")) > 2
 
 
