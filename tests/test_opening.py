@@ -63,6 +63,7 @@ def plan():
             "step": range(4),
             "logged_step": range(20),
         },
+        {"optimal_performance": 73.0},
     )
 
 

@@ -177,11 +177,15 @@ class Slides:
         )
 
     def _images(self, frame: Frame) -> str:
-        """The panels; the first speaks for all of them."""
+        """The panels; the words of the first speak for all of them."""
+        words = [frame.alt]
+        words += [
+            f"panel {i + 1} of {len(frame.panels)}" for i in range(1, len(frame.panels))
+        ]
         return "".join(
             f'<img src="data:image/{self.kind};base64,{base64.b64encode(panel).decode()}" '
-            f'alt="{html.escape(frame.alt) if i == 0 else ""}">'
-            for i, panel in enumerate(frame.panels)
+            f'alt="{html.escape(alt)}">'
+            for panel, alt in zip(frame.panels, words, strict=True)
         )
 
 
