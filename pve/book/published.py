@@ -113,7 +113,7 @@ def plans_table(results: xr.Dataset) -> str:
     early = f"{int(results.step[1]):,}"
     header = [
         "rank", "policies", "published", "ours, at the end", "joint standard errors apart",
-        f"ours, after {early} steps", "every run at the end",
+        f"ours, after {early} steps", "worst, median, best at the end",
     ]  # fmt: skip
     rows = []
     for rank in results["rank"].values:
@@ -128,7 +128,10 @@ def plans_table(results: xr.Dataset) -> str:
                 said[f"own-{mode}"],
                 or_dash(said[f"apart-{mode}"]),
                 with_error(_mean(first, mode), _error(first, mode)),
-                ", ".join(f"{float(value):.1f}" for value in last.sel(mode=mode)),
+                ", ".join(
+                    f"{float(value):.1f}"
+                    for value in last.sel(mode=mode).quantile([0, 0.5, 1], "run")
+                ),
             ]
             for mode in ("deterministic", "stochastic")
         ]
